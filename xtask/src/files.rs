@@ -1,0 +1,177 @@
+//! Writing files so that nothing is ever half-written and everything belongs to
+//! the person who typed the command.
+//!
+//! The lab engine needs root; a normal user's command therefore runs part of
+//! its way through sudo. Every file that such a process writes into the project
+//! goes through this module, which gives it back to the caller.
+
+use std::{
+    fs, io,
+    io::Write as _,
+    os::unix::fs::{MetadataExt as _, PermissionsExt as _},
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result};
+
+/// Writes `bytes` to `path` by way of a temporary file beside it and a rename:
+/// a reader, a crash or a full disk sees the old file or the new one.
+pub fn write_atomic(path: &Path, bytes: impl AsRef<[u8]>) -> Result<()> {
+    let mut file = AtomicFile::create(path)?;
+    file.write_all(bytes.as_ref())
+        .with_context(|| format!("cannot write {}", path.display()))?;
+    file.commit()
+}
+
+/// A file that appears under its name only on [`commit`](Self::commit); dropped
+/// before that, it leaves nothing.
+pub struct AtomicFile {
+    temporary: tempfile::NamedTempFile,
+    path: PathBuf,
+}
+
+impl AtomicFile {
+    /// Opens a temporary file in `path`'s folder, which is created if need be.
+    pub fn create(path: &Path) -> Result<Self> {
+        let folder = path.parent().context("a file needs a folder")?;
+        create_dir_all(folder)?;
+        let temporary = tempfile::Builder::new()
+            .prefix(".tmp-")
+            .permissions(fs::Permissions::from_mode(0o644))
+            .tempfile_in(folder)
+            .with_context(|| format!("cannot create a file in {}", folder.display()))?;
+        Ok(Self {
+            temporary,
+            path: path.to_owned(),
+        })
+    }
+
+    /// Renames the file to its final name.
+    pub fn commit(self) -> Result<()> {
+        let Self { temporary, path } = self;
+        give_to_owner_of_parent(temporary.path())?;
+        // Without this a crash of the machine may leave an empty file behind
+        // the new name on some file systems.
+        temporary
+            .as_file()
+            .sync_data()
+            .with_context(|| format!("cannot write {}", path.display()))?;
+        temporary
+            .persist(&path)
+            .map(drop)
+            .with_context(|| format!("cannot write {}", path.display()))
+    }
+}
+
+impl io::Write for AtomicFile {
+    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
+        self.temporary.write(buffer)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.temporary.flush()
+    }
+}
+
+/// Creates a file for appending (logs), owned like its folder.
+pub fn append(path: &Path) -> Result<fs::File> {
+    if let Some(folder) = path.parent() {
+        create_dir_all(folder)?;
+    }
+    let file = fs::OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(path)
+        .with_context(|| format!("cannot open {}", path.display()))?;
+    give_to_owner_of_parent(path)?;
+    Ok(file)
+}
+
+/// `fs::create_dir_all` whose new folders belong to the owner of the first
+/// existing one above them.
+pub fn create_dir_all(path: &Path) -> Result<()> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    if let Some(parent) = path.parent().filter(|p| !p.as_os_str().is_empty()) {
+        create_dir_all(parent)?;
+    }
+    match fs::create_dir(path) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+            Err(error).with_context(|| format!("cannot create {}", path.display()))
+        }
+        _ => give_to_owner_of_parent(path),
+    }
+}
+
+/// Puts a finished folder in the place of `to`, whatever stood there.
+pub fn replace_dir(from: &Path, to: &Path) -> Result<()> {
+    if let Some(parent) = to.parent() {
+        create_dir_all(parent)?;
+    }
+    remove_dir_all(to)?;
+    fs::rename(from, to)
+        .with_context(|| format!("cannot move {} to {}", from.display(), to.display()))
+}
+
+/// `fs::remove_dir_all` for which an absent folder is no error.
+pub fn remove_dir_all(path: &Path) -> Result<()> {
+    match fs::remove_dir_all(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("cannot remove {}", path.display()))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A folder's owner is the person the folder was made for, so what a root
+/// process adds to it becomes theirs; for everyone else this changes nothing.
+pub fn give_to_owner_of_parent(path: &Path) -> Result<()> {
+    if !rustix::process::geteuid().is_root() {
+        return Ok(());
+    }
+    let parent = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    let owner =
+        fs::metadata(parent).with_context(|| format!("cannot read {}", parent.display()))?;
+    std::os::unix::fs::lchown(path, Some(owner.uid()), Some(owner.gid()))
+        .with_context(|| format!("cannot give {} to its folder's owner", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_dropped_file_leaves_nothing_and_a_committed_one_is_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a/b.csv");
+        drop(AtomicFile::create(&path).unwrap());
+        assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 0);
+        write_atomic(&path, "x").unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "x");
+        assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn what_root_writes_belongs_to_the_owner_of_the_folder() {
+        if !rustix::process::geteuid().is_root() {
+            return; // Only root can give files away.
+        }
+        let folder = tempfile::tempdir().unwrap();
+        std::os::unix::fs::chown(folder.path(), Some(12345), Some(54321)).unwrap();
+        let path = folder.path().join("deep/er/file");
+        write_atomic(&path, "x").unwrap();
+        for made in [&path, path.parent().unwrap()] {
+            let meta = fs::metadata(made).unwrap();
+            assert_eq!(
+                (meta.uid(), meta.gid()),
+                (12345, 54321),
+                "{}",
+                made.display()
+            );
+        }
+    }
+}
