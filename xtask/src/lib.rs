@@ -10,7 +10,10 @@
 //! while the clock runs (`measure`, `stats`); the rows land in `results/`
 //! (`record`); and `run` is the story as `cargo xtask run-all` tells it.
 
+pub mod clock;
 pub mod digest;
+pub mod engine;
 pub mod files;
 pub mod problem;
 pub mod project;
+pub mod shell;

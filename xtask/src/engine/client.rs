@@ -1,0 +1,242 @@
+//! Docker's API through bollard, with every failure naming its object.
+//!
+//! The calls block: each runs on a single-threaded runtime of the client's own,
+//! so that no other task can get between a request and its time stamp.
+
+use std::{path::Path, time::Duration};
+
+use anyhow::{Context, Result, bail};
+use bollard::{
+    API_DEFAULT_VERSION, Docker,
+    models::{ContainerCreateBody, HealthConfig, HostConfig, HostConfigLogConfig},
+    query_parameters::{
+        CreateContainerOptions, CreateImageOptionsBuilder, InspectContainerOptions,
+        ListContainersOptionsBuilder, ListImagesOptionsBuilder, RemoveContainerOptionsBuilder,
+        RemoveImageOptionsBuilder, StartContainerOptions,
+    },
+};
+use futures_util::StreamExt as _;
+use tokio::runtime::Runtime;
+
+use super::{LABEL, Span, Versions};
+use crate::clock::MonoNs;
+
+/// The longest that a single API call may take; pulls of the largest image at
+/// 100 Mbit/s need about a minute.
+const CALL_TIMEOUT: Duration = Duration::from_secs(600);
+
+pub struct Client {
+    docker: Docker,
+    runtime: Runtime,
+}
+
+impl Client {
+    /// Talks to the engine that listens at `socket`.
+    pub fn connect(socket: &Path) -> Result<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        let address = socket.to_str().context("a socket's path must be text")?;
+        let _guard = runtime.enter();
+        let docker =
+            Docker::connect_with_unix(address, CALL_TIMEOUT.as_secs(), API_DEFAULT_VERSION)
+                .with_context(|| format!("no engine listens at {}", socket.display()))?;
+        drop(_guard);
+        Ok(Self { docker, runtime })
+    }
+
+    /// Talks to the engine that `DOCKER_HOST` names, else the local default.
+    pub fn connect_to_host() -> Result<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        let _guard = runtime.enter();
+        let docker = Docker::connect_with_defaults().context("no Docker engine to talk to")?;
+        drop(_guard);
+        Ok(Self { docker, runtime })
+    }
+
+    /// The versions of the engine and its parts.
+    pub fn versions(&self) -> Result<Versions> {
+        let (version, info) = self
+            .runtime
+            .block_on(async { tokio::try_join!(self.docker.version(), self.docker.info()) })
+            .context("the engine does not answer")?;
+        let component = |name: &str| {
+            let all = version.components.iter().flatten();
+            all.filter(|part| part.name == name)
+                .map(|part| part.version.clone())
+                .next()
+                .unwrap_or_default()
+        };
+        Ok(Versions {
+            docker: version.version.clone().unwrap_or_default(),
+            api: version.api_version.clone().unwrap_or_default(),
+            containerd: component("containerd"),
+            runc: component("runc"),
+            store: store(&info),
+            cgroup: info
+                .cgroup_version
+                .map(|version| version.to_string())
+                .unwrap_or_default(),
+        })
+    }
+
+    /// Pulls `reference`: request written → response EOF.
+    ///
+    /// # Errors
+    /// What the engine says, with the reference. Never a time.
+    pub fn pull(&self, reference: &str) -> Result<Span> {
+        let options = CreateImageOptionsBuilder::new()
+            .from_image(reference)
+            .build();
+        self.runtime.block_on(async {
+            let start = MonoNs::now();
+            let mut events = self.docker.create_image(Some(options), None, None);
+            while let Some(event) = events.next().await {
+                event.with_context(|| format!("cannot pull {reference}"))?;
+            }
+            Ok(Span {
+                start,
+                end: MonoNs::now(),
+            })
+        })
+    }
+
+    /// Creates a container of `image` that has nobody to talk to: no network
+    /// but its own loopback, no log, no health check, so that what is timed
+    /// later is the start and nothing else.
+    pub fn create(&self, image: &str) -> Result<(String, Span)> {
+        let body = ContainerCreateBody {
+            image: Some(image.to_owned()),
+            labels: Some([(LABEL.to_owned(), String::new())].into()),
+            healthcheck: Some(HealthConfig {
+                test: Some(vec!["NONE".to_owned()]),
+                ..HealthConfig::default()
+            }),
+            host_config: Some(HostConfig {
+                network_mode: Some("none".to_owned()),
+                log_config: Some(HostConfigLogConfig {
+                    typ: Some("none".to_owned()),
+                    config: None,
+                }),
+                ..HostConfig::default()
+            }),
+            ..ContainerCreateBody::default()
+        };
+        self.runtime.block_on(async {
+            let start = MonoNs::now();
+            let made = self
+                .docker
+                .create_container(None::<CreateContainerOptions>, body)
+                .await;
+            let end = MonoNs::now();
+            let made = made.with_context(|| format!("cannot create a container of {image}"))?;
+            Ok((made.id, Span { start, end }))
+        })
+    }
+
+    /// Starts a container: request written → response.
+    pub fn start(&self, container: &str) -> Result<Span> {
+        self.runtime.block_on(async {
+            let start = MonoNs::now();
+            let done = self
+                .docker
+                .start_container(container, None::<StartContainerOptions>)
+                .await;
+            let end = MonoNs::now();
+            done.with_context(|| format!("cannot start container {container}"))?;
+            Ok(Span { start, end })
+        })
+    }
+
+    /// How a container ended: `None` while it runs.
+    pub fn exit_code(&self, container: &str) -> Result<Option<i64>> {
+        let found = self
+            .runtime
+            .block_on(
+                self.docker
+                    .inspect_container(container, None::<InspectContainerOptions>),
+            )
+            .with_context(|| format!("cannot inspect container {container}"))?;
+        let state = found.state.context("the engine reports no state")?;
+        Ok(if state.running == Some(true) {
+            None
+        } else {
+            state.exit_code
+        })
+    }
+
+    /// Ends and removes a container.
+    pub fn remove_container(&self, container: &str) -> Result<()> {
+        let options = RemoveContainerOptionsBuilder::new()
+            .force(true)
+            .v(true)
+            .build();
+        self.runtime
+            .block_on(self.docker.remove_container(container, Some(options)))
+            .with_context(|| format!("cannot remove container {container}"))
+    }
+
+    /// Ends and removes every container that carries our label.
+    pub fn remove_our_containers(&self) -> Result<()> {
+        let filter = [("label".to_owned(), vec![LABEL.to_owned()])].into();
+        let options = ListContainersOptionsBuilder::new()
+            .all(true)
+            .filters(&filter)
+            .build();
+        let found = self
+            .runtime
+            .block_on(self.docker.list_containers(Some(options)))
+            .context("cannot list the containers")?;
+        found
+            .iter()
+            .filter_map(|container| container.id.as_deref())
+            .try_for_each(|id| self.remove_container(id))
+    }
+
+    /// The references of all images in the engine's store.
+    pub fn images(&self) -> Result<Vec<String>> {
+        let options = ListImagesOptionsBuilder::new().all(true).build();
+        let found = self
+            .runtime
+            .block_on(self.docker.list_images(Some(options)))
+            .context("cannot list the images")?;
+        Ok(found.into_iter().map(|image| image.id).collect())
+    }
+
+    /// Removes one image, whatever refers to it.
+    pub fn remove_image(&self, image: &str) -> Result<()> {
+        let options = RemoveImageOptionsBuilder::new().force(true).build();
+        self.runtime
+            .block_on(self.docker.remove_image(image, Some(options), None))
+            .map(drop)
+            .with_context(|| format!("cannot remove image {image}"))
+    }
+
+    /// The size that `docker images` shows, in bytes: which one that is depends
+    /// on the engine's store, so it is a witness in tests and never a result.
+    pub fn shown_size(&self, image: &str) -> Result<u64> {
+        let found = self
+            .runtime
+            .block_on(self.docker.inspect_image(image))
+            .with_context(|| format!("cannot inspect image {image}"))?;
+        match found.size.and_then(|size| u64::try_from(size).ok()) {
+            Some(size) => Ok(size),
+            None => bail!("the engine reports no size for {image}"),
+        }
+    }
+}
+
+fn store(info: &bollard::models::SystemInfo) -> String {
+    let driver = info.driver.clone().unwrap_or_default();
+    let status = info.driver_status.iter().flatten().flatten();
+    let containerd = status
+        .into_iter()
+        .any(|word| word.contains("io.containerd.snapshotter"));
+    if containerd {
+        format!("containerd/{driver}")
+    } else {
+        driver
+    }
+}

@@ -1,0 +1,120 @@
+//! Where an engine keeps its images: in memory, whose small spread shows what
+//! the engine's work costs, or on a disk.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+
+use super::namespace::Step;
+
+/// Beside the images themselves an engine needs room to unpack and to run.
+const HEADROOM_BYTES: u64 = 4 << 30;
+/// An image is held packed, unpacked, and once more while it is replaced.
+const COPIES: u64 = 3;
+const DISK_FREE_BYTES: u64 = 15 << 30;
+
+/// A data root, empty when an engine starts on it.
+#[derive(Debug)]
+pub enum DataRoot {
+    Tmpfs {
+        size_bytes: u64,
+    },
+    /// Removed with everything in it on drop.
+    Disk(tempfile::TempDir),
+}
+
+impl DataRoot {
+    /// Memory if it is large enough for an image of `largest_image_bytes`
+    /// (unpacked), else a folder under `fallback`; `chosen` overrules both.
+    ///
+    /// # Errors
+    /// When neither has room: how much there is, and what to do.
+    pub fn choose(
+        chosen: Option<&Path>,
+        fallback: &Path,
+        largest_image_bytes: u64,
+    ) -> Result<Self> {
+        if let Some(folder) = chosen {
+            return Self::disk(folder);
+        }
+        let available = memory_available()?;
+        if available >= COPIES * largest_image_bytes + HEADROOM_BYTES {
+            return Ok(Self::Tmpfs {
+                size_bytes: available / 2,
+            });
+        }
+        Self::disk(fallback)
+    }
+
+    fn disk(folder: &Path) -> Result<Self> {
+        crate::files::create_dir_all(folder)?;
+        let stat = rustix::fs::statvfs(folder)
+            .with_context(|| format!("cannot look at {}", folder.display()))?;
+        let free = stat.f_bavail * stat.f_frsize;
+        if free < DISK_FREE_BYTES {
+            bail!(
+                "{} has {} GB free and an engine needs {}: free some space, name another folder with \
+                 --data-root, or use a machine with more memory",
+                folder.display(),
+                free >> 30,
+                DISK_FREE_BYTES >> 30
+            );
+        }
+        let made = tempfile::Builder::new()
+            .prefix("data-root-")
+            .tempdir_in(folder)?;
+        Ok(Self::Disk(made))
+    }
+
+    /// The step that puts the data root in its place.
+    pub fn mount_at(&self, at: PathBuf) -> Step {
+        match self {
+            Self::Tmpfs { size_bytes } => Step::Tmpfs {
+                at,
+                size_bytes: *size_bytes,
+            },
+            Self::Disk(folder) => Step::Bind {
+                from: folder.path().to_owned(),
+                at,
+                read_only: false,
+            },
+        }
+    }
+
+    /// The file system's name as /proc/mounts has it: `tmpfs`, `ext4`, ….
+    pub fn file_system(&self) -> Result<String> {
+        match self {
+            Self::Tmpfs { .. } => Ok("tmpfs".to_owned()),
+            Self::Disk(folder) => file_system_of(folder.path()),
+        }
+    }
+}
+
+/// The type of the file system that holds `path`, from /proc/mounts: the entry
+/// whose mount point is the longest prefix, the last one if mounted over.
+pub fn file_system_of(path: &Path) -> Result<String> {
+    let path = path.canonicalize()?;
+    let mounts = std::fs::read_to_string("/proc/self/mounts")?;
+    mounts
+        .lines()
+        .filter_map(|line| {
+            let mut words = line.split(' ').skip(1);
+            Some((
+                PathBuf::from(words.next()?.replace("\\040", " ")),
+                words.next()?,
+            ))
+        })
+        .filter(|(point, _)| path.starts_with(point))
+        .max_by_key(|(point, _)| point.as_os_str().len())
+        .map(|(_, kind)| kind.to_owned())
+        .with_context(|| format!("{} is on no mounted file system", path.display()))
+}
+
+fn memory_available() -> Result<u64> {
+    let text = std::fs::read_to_string("/proc/meminfo")?;
+    let line = text
+        .lines()
+        .find_map(|line| line.strip_prefix("MemAvailable:"));
+    let kilobytes = line.and_then(|rest| rest.trim().trim_end_matches(" kB").parse::<u64>().ok());
+    Ok(kilobytes.context("/proc/meminfo has no MemAvailable")? * 1024)
+}

@@ -1,0 +1,387 @@
+//! The lab: Docker engines made from Debian packages, on any Linux box, beside
+//! whatever else runs there.
+//!
+//! An outer namespace holds the unpacked Debian root. Each engine runs in a
+//! namespace of its own inside that one, with its own data root, and is reached
+//! through its socket by way of /proc. No bridge, no firewall rule, no published
+//! port: the host's network is not touched.
+
+use std::{
+    fs,
+    os::fd::AsFd as _,
+    path::{Path, PathBuf},
+    process::Command,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, bail};
+use rustix::fs::{FlockOperation, flock};
+
+use super::{
+    client::Client,
+    data_root::DataRoot,
+    namespace::{Namespace, Spec, Step},
+    rootfs,
+};
+use crate::{files, project::Project, shell};
+
+/// dockerd answers in about two seconds; a minute means that it never will.
+const ENGINE_START_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// The unpacked Debian root is 0.6 GB; a cap keeps a bug from eating the memory.
+const ROOT_BYTES: u64 = 3 << 30;
+
+const PATH: &str = "/usr/sbin:/usr/bin:/sbin:/bin";
+/// In front of the builder's PATH only: the subject keeps the genuine runc.
+const SHIM_FOLDER: &str = "/run/shim";
+const CA_BUNDLE: &str = "/run/host-ca.pem";
+const SOCKET: &str = "/run/docker.sock";
+/// Where the builder sees the project, read-only.
+pub const PROJECT: &str = "/work";
+
+/// Where distributions keep the CAs that the host trusts.
+const CA_BUNDLES: &[&str] = &[
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/cert.pem",
+];
+
+/// What an engine is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Builds and pushes; its builds trust the host's CAs.
+    Builder,
+    /// Pulls and runs, and is measured.
+    Subject,
+}
+
+/// Where an engine keeps its images.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Store {
+    Containerd,
+    Overlay2,
+}
+
+/// The held lab: one at a time per project, by a lock on `target/lab`.
+pub struct Lab {
+    // Dropped in this order: the engines' outer world first, the lock last.
+    outer: Namespace,
+    root: PathBuf,
+    project: Project,
+    _lock: Lock,
+}
+
+/// Who may use `target/lab`: one process at a time.
+pub struct Lock(
+    #[expect(dead_code, reason = "the lock lasts as long as the file is open")] fs::File,
+);
+
+impl Lock {
+    /// Takes the lock, waiting for its holder unless told not to; `on_wait` is
+    /// told who holds it.
+    ///
+    /// # Errors
+    /// When it is held and `wait` is false: who holds it.
+    pub fn take(project: &Project, wait: bool, on_wait: impl FnOnce(&str)) -> Result<Self> {
+        let path = project.lab().join("lock");
+        files::create_dir_all(&project.lab())?;
+        let file = fs::OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .read(true)
+            .write(true)
+            .open(&path);
+        let file = file.with_context(|| format!("cannot open {}", path.display()))?;
+        files::give_to_owner_of_parent(&path)?;
+        if flock(file.as_fd(), FlockOperation::NonBlockingLockExclusive).is_err() {
+            let holder = fs::read_to_string(&path).unwrap_or_default();
+            if !wait {
+                bail!(
+                    "{} is in use by {}; wait for it, or leave out --no-wait",
+                    project.lab().display(),
+                    holder.trim()
+                );
+            }
+            on_wait(holder.trim());
+            flock(file.as_fd(), FlockOperation::LockExclusive)?;
+        }
+        let words: Vec<_> = std::env::args().skip(1).collect();
+        fs::write(
+            &path,
+            format!(
+                "process {}: cargo xtask {}\n",
+                std::process::id(),
+                words.join(" ")
+            ),
+        )?;
+        Ok(Self(file))
+    }
+}
+
+impl Lab {
+    /// Unpacks the Debian root (made first if this project has none yet).
+    ///
+    /// # Errors
+    /// When the root cannot be made or unpacked: the step, its cause, the log.
+    pub fn open(project: &Project, lock: Lock) -> Result<Self> {
+        let archive = rootfs::prepare(&project.lab(), &project.logs().join("engine-root.log"))?;
+        let root = project.lab().join("root");
+        files::create_dir_all(&root)?;
+        let resolv = fs::read_to_string("/etc/resolv.conf").unwrap_or_default();
+        let spec = Spec {
+            steps: vec![
+                Step::Tmpfs {
+                    at: root.clone(),
+                    size_bytes: ROOT_BYTES,
+                },
+                Step::Unpack {
+                    archive,
+                    into: root.clone(),
+                },
+                Step::Write {
+                    path: root.join("etc/resolv.conf"),
+                    text: resolv,
+                    mode: 0o644,
+                },
+            ],
+            ..Spec::default()
+        };
+        let outer = Namespace::start("the lab", &spec, None, &project.logs().join("lab.log"))?;
+        Ok(Self {
+            outer,
+            root,
+            project: project.clone(),
+            _lock: lock,
+        })
+    }
+
+    /// Starts an engine on an empty data root and waits until it answers.
+    ///
+    /// # Errors
+    /// When dockerd ends or does not answer in time: the end of its log.
+    pub fn engine(&self, role: Role, store: Store, data_root: DataRoot) -> Result<LabEngine> {
+        let name = match role {
+            Role::Builder => "builder",
+            Role::Subject => "subject",
+        };
+        let log = self.project.logs().join(format!("{name}.dockerd.log"));
+        // An engine's log is about this run; older ones only mislead.
+        let _ = fs::remove_file(&log);
+        let spec = self.engine_spec(role, store, &data_root)?;
+        let mut namespace = Namespace::start(name, &spec, Some(&self.outer), &log)?;
+        let socket = namespace.path(SOCKET);
+        wait_for(&mut namespace, &socket, name, &log)?;
+        Ok(LabEngine {
+            client: Client::connect(&socket)?,
+            namespace,
+            project: self.project.clone(),
+            data_root,
+        })
+    }
+
+    /// Runs a shell script in the Debian root, alone, with a tmpfs as /tmp; what
+    /// it prints can be read from the namespace.
+    pub fn script(
+        &self,
+        name: &str,
+        script: &Path,
+        env: &[(&str, &str)],
+        log: &Path,
+    ) -> Result<Namespace> {
+        let text = fs::read_to_string(script)
+            .with_context(|| format!("cannot read {}", script.display()))?;
+        let mut spec = Spec {
+            steps: self.world(),
+            root: Some(self.root.clone()),
+            env: vec![
+                ("PATH".into(), PATH.into()),
+                ("HOME".into(), "/root".into()),
+            ],
+            command: vec!["sh".into(), "/run/script".into()],
+        };
+        spec.env.extend(
+            env.iter()
+                .map(|(key, value)| ((*key).to_owned(), (*value).to_owned())),
+        );
+        spec.steps.push(Step::Tmpfs {
+            at: self.root.join("tmp"),
+            size_bytes: ROOT_BYTES,
+        });
+        spec.steps.push(Step::Write {
+            path: self.root.join("run/script"),
+            text,
+            mode: 0o700,
+        });
+        Namespace::start(name, &spec, Some(&self.outer), log)
+    }
+
+    /// What every namespace with the Debian root as its root needs.
+    fn world(&self) -> Vec<Step> {
+        let bind = |path: &str| Step::Bind {
+            from: Path::new("/").join(path),
+            at: self.root.join(path),
+            read_only: false,
+        };
+        vec![
+            bind("dev"),
+            bind("sys"),
+            Step::Proc {
+                at: self.root.join("proc"),
+            },
+            Step::Tmpfs {
+                at: self.root.join("run"),
+                size_bytes: 256 << 20,
+            },
+        ]
+    }
+
+    fn engine_spec(&self, role: Role, store: Store, data_root: &DataRoot) -> Result<Spec> {
+        let mut spec = Spec {
+            steps: self.world(),
+            root: Some(self.root.clone()),
+            env: vec![("PATH".into(), PATH.into())],
+            command: dockerd(),
+        };
+        spec.steps
+            .push(data_root.mount_at(self.root.join("var/lib/docker")));
+        spec.steps.push(Step::Write {
+            path: self.root.join("run/daemon.json"),
+            text: daemon_json(store),
+            mode: 0o644,
+        });
+        if role == Role::Builder {
+            self.add_builder_parts(&mut spec)?;
+        }
+        Ok(spec)
+    }
+
+    fn add_builder_parts(&self, spec: &mut Spec) -> Result<()> {
+        spec.steps.push(Step::Bind {
+            from: self.project.root().to_owned(),
+            at: self.root.join(PROJECT.trim_start_matches('/')),
+            read_only: true,
+        });
+        let Some(bundle) = host_ca_bundle() else {
+            return Ok(()); // Nothing to trust beyond what the images bring.
+        };
+        spec.steps.push(Step::Bind {
+            from: bundle.canonicalize()?,
+            at: self.root.join(CA_BUNDLE.trim_start_matches('/')),
+            read_only: true,
+        });
+        spec.steps.push(Step::Write {
+            path: self.root.join("run/shim/runc"),
+            text: include_str!("runc-with-host-ca.sh").to_owned(),
+            mode: 0o755,
+        });
+        spec.env = vec![("PATH".into(), format!("{SHIM_FOLDER}:{PATH}"))];
+        Ok(())
+    }
+}
+
+/// The CAs that this host trusts, wherever its distribution keeps them.
+pub fn host_ca_bundle() -> Option<PathBuf> {
+    std::env::var_os("SSL_CERT_FILE")
+        .map(PathBuf::from)
+        .into_iter()
+        .chain(CA_BUNDLES.iter().map(PathBuf::from))
+        .find(|path| path.is_file())
+}
+
+fn dockerd() -> Vec<String> {
+    [
+        "dockerd",
+        "--bridge=none",
+        "--iptables=false",
+        "--ip6tables=false",
+        "--userland-proxy=false",
+        "--config-file=/run/daemon.json",
+        "--host=unix:///run/docker.sock",
+        "--log-level=warn",
+    ]
+    .map(str::to_owned)
+    .to_vec()
+}
+
+fn daemon_json(store: Store) -> String {
+    let containerd = store == Store::Containerd;
+    serde_json::json!({ "features": { "containerd-snapshotter": containerd } }).to_string()
+}
+
+fn wait_for(namespace: &mut Namespace, socket: &Path, name: &str, log: &Path) -> Result<()> {
+    let deadline = Instant::now() + ENGINE_START_TIMEOUT;
+    while std::os::unix::net::UnixStream::connect(socket).is_err() {
+        let ended = namespace.exit_code()?.is_some();
+        if ended || Instant::now() > deadline {
+            let what = if ended { "ended" } else { "does not answer" };
+            bail!(
+                "the {name} engine {what}:\n{}\nnote: full log in {}",
+                shell::tail(log),
+                log.display()
+            );
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    Ok(())
+}
+
+/// A running engine of the lab; dropping it ends it and frees its data root.
+pub struct LabEngine {
+    client: Client,
+    // After the namespace that uses it: a disk folder is removed on drop.
+    namespace: Namespace,
+    project: Project,
+    data_root: DataRoot,
+}
+
+impl LabEngine {
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// Process 1 of the engine's namespace, as the outside numbers it.
+    pub fn pid(&self) -> u32 {
+        self.namespace.pid()
+    }
+
+    /// The engine's socket, as the outside reaches it.
+    pub fn socket(&self) -> PathBuf {
+        self.namespace.path(SOCKET)
+    }
+
+    pub fn data_root(&self) -> &DataRoot {
+        &self.data_root
+    }
+
+    /// A program of the Debian root, run beside the engine.
+    pub fn command(&self, program: &str) -> Command {
+        self.namespace.command(
+            program,
+            &[
+                ("PATH", PATH),
+                ("HOME", "/root"),
+                ("SSL_CERT_FILE", CA_BUNDLE),
+            ],
+        )
+    }
+
+    /// A path of the project as the builder sees it.
+    ///
+    /// # Errors
+    /// When `path` lies outside the project.
+    pub fn inside(&self, path: &Path) -> Result<PathBuf> {
+        let relative = path.strip_prefix(self.project.root()).with_context(|| {
+            format!(
+                "{} lies outside the project {}",
+                path.display(),
+                self.project.root().display()
+            )
+        })?;
+        Ok(Path::new(PROJECT).join(relative))
+    }
+
+    /// A file in the engine's own /run, as the outside reaches it.
+    pub fn run_file(&self, name: &str) -> PathBuf {
+        self.namespace.path("/run").join(name)
+    }
+}

@@ -1,0 +1,39 @@
+//! The one door to Docker. `lab` makes an engine out of Debian packages on a
+//! machine that has none; `host` uses the one that is there. Nothing outside
+//! this module knows bollard.
+
+mod client;
+mod data_root;
+pub mod init;
+mod lab;
+pub mod namespace;
+pub mod rootfs;
+
+pub use client::Client;
+pub use data_root::{DataRoot, file_system_of};
+pub use lab::{Lab, LabEngine, Lock, Role, Store, host_ca_bundle};
+
+use crate::clock::MonoNs;
+
+/// What we create on somebody's engine carries this label, and only what
+/// carries it is ever removed.
+pub const LABEL: &str = "base-image-cost";
+
+/// From a request written to its response received.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Span {
+    pub start: MonoNs,
+    pub end: MonoNs,
+}
+
+/// What measured: part of the environment of every session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Versions {
+    pub docker: String,
+    pub api: String,
+    pub containerd: String,
+    pub runc: String,
+    /// The image store: `overlay2`, or `containerd/` and its snapshotter.
+    pub store: String,
+    pub cgroup: String,
+}

@@ -1,0 +1,133 @@
+//! The one place that starts programs, so that each of them has its output
+//! kept, its failure explained, and no way to outlive us unseen.
+
+use std::{
+    ffi::OsStr,
+    fs,
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Stdio},
+};
+
+use anyhow::{Context, Result, bail};
+
+use crate::files;
+
+/// How many lines of a failed program's log an error repeats.
+const LOG_TAIL_LINES: usize = 12;
+
+/// A command in a process group of its own: a Ctrl-C at the terminal reaches
+/// xtask alone, which then decides how its children end.
+pub fn command(program: impl AsRef<OsStr>) -> Command {
+    use std::os::unix::process::CommandExt as _;
+    let mut command = Command::new(program);
+    command.process_group(0).stdin(Stdio::null());
+    command
+}
+
+/// Starts `command`.
+///
+/// # Errors
+/// Names the program when it cannot be started, and the package when it is
+/// missing.
+pub fn spawn(command: &mut Command) -> Result<Child> {
+    let program = command.get_program().to_string_lossy().into_owned();
+    command
+        .spawn()
+        .with_context(|| format!("cannot start `{program}`; is it installed and in PATH?"))
+}
+
+/// Runs `command` to its end with everything it prints appended to `log`.
+///
+/// # Errors
+/// When it exits with a failure: the last lines of the log, and where it lies.
+pub fn run_logged(command: &mut Command, log: &Path) -> Result<()> {
+    let file = files::append(log)?;
+    command.stdout(file.try_clone()?).stderr(file);
+    let status = spawn(command)?.wait()?;
+    explain(status, command, log)
+}
+
+/// Runs `command` and returns what it printed to standard output, trimmed.
+pub fn read(command: &mut Command) -> Result<String> {
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let output = spawn(command)?.wait_with_output()?;
+    if !output.status.success() {
+        bail!(
+            "`{}` failed ({}): {}",
+            shown(command),
+            output.status,
+            String::from_utf8_lossy(&output.stderr).trim()
+        );
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
+
+/// `Ok` for success, else an error that quotes the end of `log`.
+pub fn explain(status: ExitStatus, command: &Command, log: &Path) -> Result<()> {
+    if status.success() {
+        return Ok(());
+    }
+    bail!(
+        "`{}` failed ({status}):\n{}\nnote: full log in {}",
+        shown(command),
+        tail(log),
+        log.display()
+    )
+}
+
+/// The last lines of a log, for an error message.
+pub fn tail(log: &Path) -> String {
+    let text = fs::read(log).unwrap_or_default();
+    let text = String::from_utf8_lossy(&text);
+    let lines: Vec<&str> = text
+        .lines()
+        .filter(|line| !line.trim().is_empty())
+        .collect();
+    lines[lines.len().saturating_sub(LOG_TAIL_LINES)..]
+        .iter()
+        .map(|line| format!("    {line}\n"))
+        .collect::<String>()
+        .trim_end()
+        .to_owned()
+}
+
+/// Where `program` lies in PATH.
+pub fn find(program: &str) -> Option<PathBuf> {
+    // Debian keeps tools such as chroot in sbin, which a normal user's PATH
+    // leaves out.
+    std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default())
+        .chain(["/usr/sbin", "/sbin"].map(PathBuf::from))
+        .map(|folder| folder.join(program))
+        .find(|path| path.is_file())
+}
+
+fn shown(command: &Command) -> String {
+    let words = std::iter::once(command.get_program()).chain(command.get_args());
+    let words: Vec<_> = words.map(OsStr::to_string_lossy).collect();
+    words.join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_quotes_the_log_and_says_where_it_lies() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = folder.path().join("x.log");
+        let error =
+            run_logged(command("sh").args(["-c", "echo why >&2; exit 3"]), &log).unwrap_err();
+        let text = format!("{error:#}");
+        assert!(
+            text.contains("why") && text.contains("exit status: 3"),
+            "{text}"
+        );
+        assert!(text.contains(log.to_str().unwrap()), "{text}");
+    }
+
+    #[test]
+    fn a_missing_program_is_named() {
+        let error = read(&mut command("no-such-program")).unwrap_err();
+        assert!(format!("{error:#}").contains("no-such-program"));
+    }
+}
