@@ -10,10 +10,15 @@
 //! while the clock runs (`measure`, `stats`); the rows land in `results/`
 //! (`record`); and `run` is the story as `cargo xtask run-all` tells it.
 
+pub mod clean;
+pub mod cli;
 pub mod clock;
 pub mod digest;
+pub mod doctor;
+pub mod elevate;
 pub mod engine;
 pub mod files;
+pub mod interrupt;
 pub mod problem;
 pub mod project;
 pub mod shell;

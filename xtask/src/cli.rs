@@ -1,0 +1,185 @@
+//! The command line, and the help that teaches it.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Measures what the choice of base image costs a small HTTP service.
+///
+/// Every experiments/<SUITE>/<VARIANT>/Dockerfile is built, counted to the byte,
+/// pulled into an empty engine and started until it answers its first 200; the
+/// numbers land in results/*.csv. No Docker engine and no container registry is
+/// needed: on Linux xtask makes its own from Debian packages, in target/lab.
+#[derive(Debug, Parser)]
+#[command(
+    name = "cargo xtask",
+    bin_name = "cargo xtask",
+    version,
+    max_term_width = 100
+)]
+#[command(after_help = "Start here:\n  \
+    cargo xtask doctor              is this machine ready?\n  \
+    cargo xtask run-all --quick     every variant, a few samples each\n  \
+    cargo xtask run-all             the full measurement\n\n\
+    What the words mean: docs/METHODOLOGY.md. Every column: results/README.md.")]
+pub struct Cli {
+    /// The workspace; by default the nearest folder upwards that holds experiments/
+    #[arg(long, global = true, value_name = "DIR")]
+    pub project: Option<PathBuf>,
+
+    /// Set by xtask when it runs itself through sudo
+    #[arg(long, global = true, hide = true)]
+    pub tethered: bool,
+
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Build, size and measure everything that is out of date, in order
+    ///
+    /// Says first what it will do: cells, downloads, space, expected minutes. Sizes are written before any
+    /// timing starts. It can be stopped at any point; the same command goes on from there. Nothing to do is
+    /// said, too, and leaves results/ untouched.
+    #[command(after_help = RUN_ALL_EXAMPLES)]
+    RunAll(RunAll),
+    /// Is this machine ready? What is missing, and the command that mends it
+    Doctor(LabOptions),
+    /// Provide the bases and build every variant to an OCI layout in target/lab/images
+    Build(Step),
+    /// Build, then write results/sizes.csv, layers.csv and bases.csv
+    Size(Step),
+    /// Build and size what is out of date, then measure pull and start again
+    Measure(RunAll),
+    /// What the FROM lines stand on: reference, source, identity
+    Bases(Bases),
+    /// A new variant from a template: its folder, its Dockerfile, its lines in suite.toml
+    New {
+        /// The variant, for example gin/chainguard
+        #[arg(value_name = "SUITE/VARIANT")]
+        variant: String,
+    },
+    /// Remove all working state in target/lab; results/ stays
+    Clean,
+}
+
+const RUN_ALL_EXAMPLES: &str = "Examples:\n  \
+    cargo xtask run-all gin                 one suite\n  \
+    cargo xtask run-all gin/scratch axum    one variant of a suite, all of another\n  \
+    cargo xtask run-all --quick             at most 10 minutes of measuring\n  \
+    cargo xtask run-all --sizes-only        no timings; stale ones are marked\n  \
+    cargo xtask run-all --base-archives ~/bases   with the archives that bases.toml names";
+
+/// What to measure, and how thoroughly.
+#[derive(Args, Clone, Debug)]
+pub struct RunAll {
+    #[command(flatten)]
+    pub step: Step,
+    /// One warm-up and five blocks, unshaped; never replaces a fuller row with the same inputs
+    #[arg(long)]
+    pub quick: bool,
+    /// Measure again even where the committed timings are up to date
+    #[arg(long)]
+    pub refresh: bool,
+    /// Build and size only; timings that are out of date are marked stale
+    #[arg(long, conflicts_with = "refresh")]
+    pub sizes_only: bool,
+    /// The folder under results/ for this machine's timings [default: made from what the machine is]
+    #[arg(long, value_name = "NAME")]
+    pub machine: Option<String>,
+    /// Seed of the random order of cells [default: from the clock, and recorded]
+    #[arg(long)]
+    pub seed: Option<u64>,
+}
+
+/// One step of the chain.
+#[derive(Args, Clone, Debug)]
+pub struct Step {
+    /// Suites or single variants [default: all]
+    #[arg(value_name = "SUITE[/VARIANT]")]
+    pub selection: Vec<String>,
+    /// A folder with the base archives that bases.toml names
+    #[arg(long, value_name = "DIR", env = "BASE_ARCHIVES")]
+    pub base_archives: Option<PathBuf>,
+    /// A rebuilt base whose Debian packages have moved is an error instead of a moved lock
+    #[arg(long)]
+    pub locked: bool,
+    #[command(flatten)]
+    pub lab: LabOptions,
+}
+
+/// How the engines are made and used.
+#[derive(Args, Clone, Debug)]
+pub struct LabOptions {
+    /// Which engine builds and is measured
+    #[arg(long, value_enum, default_value_t = EngineChoice::Auto)]
+    pub engine: EngineChoice,
+    /// Keep the subject's images in this folder instead of in memory
+    #[arg(long, value_name = "DIR")]
+    pub data_root: Option<PathBuf>,
+    /// Leave at once when another command holds target/lab
+    #[arg(long)]
+    pub no_wait: bool,
+    /// Install what the host lacks (mmdebstrap) without asking
+    #[arg(long, short)]
+    pub yes: bool,
+}
+
+/// Where Docker comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum EngineChoice {
+    /// `lab` on Linux, even beside a running Docker (it measures better), else `host`
+    Auto,
+    /// Engines of our own, made from Debian packages
+    Lab,
+    /// The Docker engine that DOCKER_HOST or the default socket leads to
+    Host,
+}
+
+#[derive(Args, Clone, Debug)]
+pub struct Bases {
+    #[command(subcommand)]
+    pub command: Option<BasesCommand>,
+}
+
+#[derive(Clone, Debug, Subcommand)]
+pub enum BasesCommand {
+    /// Resolve bases again and change experiments/bases.lock
+    Update {
+        /// References as bases.toml has them [default: all]
+        names: Vec<String>,
+        /// Where they come from from now on
+        #[arg(long, value_enum)]
+        source: Option<SourceChoice>,
+        #[command(flatten)]
+        step: BaseOptions,
+    },
+    /// Make a reference known, so that a Dockerfile may say FROM it
+    Add {
+        /// The reference as the Dockerfile has it, for example cgr.dev/chainguard/static
+        reference: String,
+        #[command(flatten)]
+        step: BaseOptions,
+    },
+}
+
+#[derive(Args, Clone, Debug)]
+pub struct BaseOptions {
+    /// A folder with the base archives that bases.toml names
+    #[arg(long, value_name = "DIR", env = "BASE_ARCHIVES")]
+    pub base_archives: Option<PathBuf>,
+    #[command(flatten)]
+    pub lab: LabOptions,
+}
+
+/// A base's source, as the lock spells it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum SourceChoice {
+    /// The registry the reference names, by digest
+    Upstream,
+    /// A file in --base-archives, by its sha256
+    Archive,
+    /// The recipe under experiments/bases, from Debian packages
+    Rebuilt,
+}
