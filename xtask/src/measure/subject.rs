@@ -1,0 +1,106 @@
+//! The engine that is measured, as the measuring part sees it: few verbs, each
+//! either a stamped span or an error. A scripted fake stands in for it where
+//! order and faults are tested.
+
+use std::{
+    io,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, bail};
+
+use super::{
+    exec_events::ExecEvents,
+    pids::EngineNs,
+    probe::ProbeSpec,
+    watch::{Outcome, watch_start},
+};
+use crate::{
+    clock::MonoNs,
+    engine::{LabEngine, Span},
+};
+
+/// A service that has not answered by then never will: the slowest start seen
+/// was 0.3 s.
+pub const READY_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// What may still be dirty when a sample starts: creating a container flushes
+/// the whole file system's dirty pages, and these would be on its bill.
+const SETTLED_KILOBYTES: u64 = 4 * 1024;
+/// A machine that does not settle by then is writing for somebody else.
+const SETTLE_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// An engine under measurement.
+pub trait Subject {
+    /// Removes every container and image, so that the next pull is cold.
+    fn empty(&self) -> Result<()>;
+    /// Waits until what earlier samples wrote has reached its file system.
+    fn settle(&self) -> Result<()>;
+    /// Pulls an image: request written → response EOF.
+    fn pull(&self, reference: &str) -> Result<Span>;
+    /// Creates a container: its id, and the request's span.
+    fn create(&self, reference: &str) -> Result<(String, Span)>;
+    /// Starts a container and follows it to its first complete right answer.
+    fn start(&self, container: &str, probe: &ProbeSpec) -> Result<(MonoNs, Outcome)>;
+    /// Ends and removes a container.
+    fn remove(&self, container: &str) -> Result<()>;
+}
+
+/// The lab's subject.
+pub struct LabSubject<'a>(pub &'a LabEngine);
+
+impl Subject for LabSubject<'_> {
+    fn empty(&self) -> Result<()> {
+        let client = self.0.client();
+        client.remove_our_containers()?;
+        client.images()?.iter().try_for_each(|image| client.remove_image(image))
+    }
+
+    fn settle(&self) -> Result<()> {
+        rustix::fs::sync();
+        let deadline = Instant::now() + SETTLE_TIMEOUT;
+        while dirty_kilobytes()? > SETTLED_KILOBYTES {
+            if Instant::now() > deadline {
+                bail!("this machine keeps writing: {} kB are dirty after a minute", dirty_kilobytes()?);
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Ok(())
+    }
+
+    fn pull(&self, reference: &str) -> Result<Span> {
+        self.0.client().pull(reference)
+    }
+
+    fn create(&self, reference: &str) -> Result<(String, Span)> {
+        self.0.client().create(reference)
+    }
+
+    fn start(&self, container: &str, probe: &ProbeSpec) -> Result<(MonoNs, Outcome)> {
+        let events = ExecEvents::subscribe()?;
+        let engine = EngineNs { init_pid: self.0.pid() };
+        let watch = watch_start(events, engine, probe.clone(), MonoNs::now() + READY_TIMEOUT)?;
+        match self.0.client().start(container) {
+            Ok(span) => Ok((span.start, watch.join())),
+            Err(error) => {
+                // The engine's own words say more than that nothing started.
+                let _ = watch.cancel();
+                Err(error)
+            }
+        }
+    }
+
+    fn remove(&self, container: &str) -> Result<()> {
+        self.0.client().remove_container(container)
+    }
+}
+
+fn dirty_kilobytes() -> Result<u64> {
+    let text = std::fs::read_to_string("/proc/meminfo").context("cannot read /proc/meminfo")?;
+    let field = |name: &str| {
+        let line = text.lines().find_map(|line| line.strip_prefix(name))?;
+        line.trim_start_matches(':').trim().trim_end_matches(" kB").parse::<u64>().ok()
+    };
+    let absent = || io::Error::other("/proc/meminfo has no Dirty or Writeback");
+    Ok(field("Dirty").ok_or_else(absent)? + field("Writeback").ok_or_else(absent)?)
+}
