@@ -12,5 +12,6 @@
 
 pub mod digest;
 pub mod files;
+pub mod measure;
 pub mod problem;
 pub mod project;
