@@ -19,6 +19,7 @@ pub mod elevate;
 pub mod engine;
 pub mod files;
 pub mod interrupt;
+pub mod measure;
 pub mod problem;
 pub mod project;
 pub mod shell;

@@ -1,0 +1,259 @@
+//! One watched start, in namespaces that are made as an engine makes them: an
+//! "engine" in a PID namespace of its own, below it a "container" whose first
+//! process is cloned into its namespaces and then executes the service.
+
+use std::{
+    io::{BufRead as _, BufReader, Write as _},
+    process::{Child, Command, Stdio},
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use xtask::clock::MonoNs;
+use xtask::measure::{
+    exec_events::ExecEvents,
+    pids::{EngineNs, children, map_ns_pid},
+    probe::ProbeSpec,
+    watch::{Outcome, Phases, Requests, Started, Watch, watch_start},
+};
+
+#[path = "support/root.rs"]
+mod root;
+use root::is_root;
+
+const DEADLINE: Duration = Duration::from_secs(2);
+const PORT: u16 = 8080;
+
+/// Waits for a line, then starts the container: the network namespace first, so
+/// that its loopback is up before the service runs, as an engine does it.
+const ENGINE: &str = r#"echo ready; read -r start
+unshare -n sh -c 'ip link set lo up && exec unshare -p -f --kill-child "$@"' container "$@"
+read -r end"#;
+
+struct Engine {
+    unshare: Child,
+    ns: EngineNs,
+}
+
+impl Engine {
+    fn new(service: &[&str]) -> Self {
+        let mut unshare = Command::new("unshare")
+            .args(["-p", "-f", "--kill-child", "sh", "-c", ENGINE, "engine"])
+            .arg(env!("CARGO_BIN_EXE_test-server"))
+            .arg(PORT.to_string())
+            .args(service)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(unshare.stdout.as_mut().unwrap())
+            .read_line(&mut line)
+            .unwrap();
+        assert_eq!(line, "ready\n");
+        let init_pid = children(unshare.id()).unwrap()[0];
+        let ns = EngineNs { init_pid };
+        Self { unshare, ns }
+    }
+
+    fn arm(&self) -> Watch {
+        let probe = ProbeSpec {
+            port: PORT,
+            path: "/".to_owned(),
+            status: 200,
+            body: b"hello".to_vec(),
+        };
+        let events = ExecEvents::subscribe().unwrap();
+        watch_start(events, self.ns, probe, MonoNs::now() + DEADLINE).unwrap()
+    }
+
+    fn start(&mut self) -> MonoNs {
+        let sent = MonoNs::now();
+        self.unshare
+            .stdin
+            .as_mut()
+            .unwrap()
+            .write_all(b"start\n")
+            .unwrap();
+        sent
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        // Its child, the first process of the namespace, dies with it, and the
+        // namespace with that.
+        let _ = self.unshare.kill();
+        let _ = self.unshare.wait();
+    }
+}
+
+/// One watched start of a service with these options, and its start request.
+fn start(service: &[&str]) -> (Outcome, MonoNs) {
+    let mut engine = Engine::new(service);
+    let watch = engine.arm();
+    let sent = engine.start();
+    (watch.join(), sent)
+}
+
+/// Two starts at once would time each other.
+fn alone() -> MutexGuard<'static, ()> {
+    static ONE: Mutex<()> = Mutex::new(());
+    ONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The median milliseconds of exec to listen, exec to 200 and request to exec.
+#[derive(Debug)]
+struct Medians {
+    listen: f64,
+    app: f64,
+    engine: f64,
+}
+
+fn medians(service: &[&str]) -> Medians {
+    let starts: Vec<(Started, Phases)> = (0..9)
+        .map(|_| {
+            let (outcome, start_sent) = start(service);
+            let started = outcome.unwrap();
+            let requests = Requests {
+                create_sent: start_sent,
+                create_answered: start_sent,
+                start_sent,
+            };
+            (started, Phases::of(requests, &started).unwrap())
+        })
+        .collect();
+    let median = |value: &dyn Fn(&(Started, Phases)) -> Duration| {
+        let mut sorted: Vec<_> = starts.iter().map(value).collect();
+        sorted.sort();
+        sorted[sorted.len() / 2].as_secs_f64() * 1e3
+    };
+    Medians {
+        listen: median(&|(started, _)| started.t_listen.since(started.t_exec).unwrap()),
+        app: median(&|(_, phases)| phases.app),
+        engine: median(&|(_, phases)| phases.engine),
+    }
+}
+
+#[track_caller]
+fn assert_about(got: f64, expected: f64, tolerance: f64, what: &str) {
+    assert!(
+        (got - expected).abs() <= tolerance,
+        "{what}: {got:.3} ms, not {expected:.3}"
+    );
+}
+
+#[test]
+fn what_the_service_waits_before_it_listens_is_the_app_phase_and_no_other() {
+    if !is_root() {
+        return;
+    }
+    let _alone = alone();
+    let at_once = medians(&[]);
+    println!("{at_once:?}");
+    for wait in [20, 100] {
+        let waited = medians(&[&format!("listen_after_ms={wait}")]);
+        println!("{wait} ms: {waited:?}");
+        assert_about(waited.app - at_once.app, f64::from(wait), 1.0, "app");
+        assert_about(waited.engine, at_once.engine, 5.0, "engine");
+    }
+}
+
+#[test]
+fn a_503_moves_the_200_and_not_the_listening() {
+    if !is_root() {
+        return;
+    }
+    let _alone = alone();
+    let at_once = medians(&[]);
+    let unavailable = medians(&["unavailable_ms=50"]);
+    assert_about(unavailable.app - at_once.app, 50.0, 1.0, "app");
+    assert_about(unavailable.listen, at_once.listen, 1.0, "listen");
+}
+
+#[test]
+fn the_probing_begins_at_the_exec() {
+    if !is_root() {
+        return;
+    }
+    let _alone = alone();
+    let (outcome, sent) = start(&[]);
+    let started = outcome.unwrap();
+    assert!(sent < started.t_exec && started.t_exec < started.t_listen);
+    let first = started.t_200.since(started.t_exec).unwrap();
+    assert!(first < Duration::from_millis(50), "{first:?}");
+}
+
+#[test]
+fn a_service_that_never_gets_ready_fails_inside_the_deadline() {
+    if !is_root() {
+        return;
+    }
+    let _alone = alone();
+    for (service, word, within) in [
+        ("answer=exit", "exited", Duration::from_millis(500)),
+        ("answer=half", "truncated", Duration::from_millis(500)),
+        (
+            "answer=wrong_body",
+            "wrong_body",
+            Duration::from_millis(500),
+        ),
+        ("answer=silence", "hung", DEADLINE),
+        ("answer=never_listen", "never_listened", DEADLINE),
+    ] {
+        let (outcome, sent) = start(&[service]);
+        let took = MonoNs::now().since(sent).unwrap();
+        assert_eq!(outcome.unwrap_err().word(), word);
+        assert!(
+            took < within + Duration::from_millis(200),
+            "{service} took {took:?}"
+        );
+    }
+}
+
+#[test]
+fn a_start_that_is_never_made_is_seen_or_cancelled() {
+    if !is_root() {
+        return;
+    }
+    let _alone = alone();
+    let engine = Engine::new(&[]);
+    assert_eq!(engine.arm().join().unwrap_err().word(), "no_exec");
+    let before = MonoNs::now();
+    assert_eq!(engine.arm().cancel().unwrap_err().word(), "stopped");
+    assert!(MonoNs::now().since(before).unwrap() < Duration::from_millis(200));
+}
+
+#[test]
+fn a_container_belongs_to_the_engine_that_started_it() {
+    if !is_root() {
+        return;
+    }
+    let _alone = alone();
+    let other = Engine::new(&[]);
+    let mut engine = Engine::new(&[]);
+    let (watch, others) = (engine.arm(), other.arm());
+    engine.start();
+    let pid = watch.join().unwrap().pid;
+    assert_eq!(others.join().unwrap_err().word(), "no_exec");
+
+    assert!(engine.ns.is_container_init(pid));
+    assert!(!other.ns.is_container_init(pid));
+    assert!(!engine.ns.is_container_init(engine.ns.init_pid));
+    for ns in [engine.ns, other.ns] {
+        assert_eq!(map_ns_pid(ns, 1).unwrap(), Some(ns.init_pid));
+    }
+    let inside = pid_in_engine(pid);
+    assert_eq!(map_ns_pid(engine.ns, inside).unwrap(), Some(pid));
+    assert_ne!(map_ns_pid(other.ns, inside).unwrap(), Some(pid));
+}
+
+/// The middle one of the container's three PIDs: here, engine, container.
+fn pid_in_engine(pid: u32) -> u32 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let levels = status
+        .lines()
+        .find_map(|line| line.strip_prefix("NSpid:"))
+        .unwrap();
+    levels.split_whitespace().nth(1).unwrap().parse().unwrap()
+}
