@@ -8,7 +8,8 @@
 
 use std::{
     fs,
-    os::fd::AsFd as _,
+    net::{SocketAddr, TcpStream},
+    os::{fd::AsFd as _, unix::net::UnixStream},
     path::{Path, PathBuf},
     process::Command,
     time::{Duration, Instant},
@@ -25,8 +26,9 @@ use super::{
 };
 use crate::{files, project::Project, shell};
 
-/// dockerd answers in about two seconds; a minute means that it never will.
-const ENGINE_START_TIMEOUT: Duration = Duration::from_secs(60);
+/// dockerd and the registry answer in about a second; a minute means that they
+/// never will.
+const START_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The unpacked Debian root is 0.6 GB; a cap keeps a bug from eating the memory.
 const ROOT_BYTES: u64 = 3 << 30;
@@ -36,6 +38,8 @@ const PATH: &str = "/usr/sbin:/usr/bin:/sbin:/bin";
 const SHIM_FOLDER: &str = "/run/shim";
 const CA_BUNDLE: &str = "/run/host-ca.pem";
 const SOCKET: &str = "/run/docker.sock";
+/// Where the lab's registry keeps its blobs.
+pub const REGISTRY_STORAGE: &str = "/var/lib/registry";
 /// Where the builder sees the project, read-only.
 pub const PROJECT: &str = "/work";
 
@@ -170,13 +174,46 @@ impl Lab {
         let spec = self.engine_spec(role, store, &data_root)?;
         let mut namespace = Namespace::start(name, &spec, Some(&self.outer), &log)?;
         let socket = namespace.path(SOCKET);
-        wait_for(&mut namespace, &socket, name, &log)?;
+        wait_until(&mut namespace, name, &log, || {
+            UnixStream::connect(&socket).is_ok()
+        })?;
         Ok(LabEngine {
             client: Client::connect(&socket)?,
             namespace,
             project: self.project.clone(),
             data_root,
         })
+    }
+
+    /// Starts the CNCF distribution registry with the configuration `config`,
+    /// its storage an empty tmpfs, and waits until it listens at `address`.
+    ///
+    /// # Errors
+    /// When it ends or does not listen in time: the end of its log.
+    pub fn registry(&self, config: &str, address: SocketAddr) -> Result<Namespace> {
+        let log = self.project.logs().join("registry.log");
+        let _ = fs::remove_file(&log);
+        let mut spec = Spec {
+            steps: self.world(),
+            root: Some(self.root.clone()),
+            env: vec![("PATH".into(), PATH.into())],
+            command: ["docker-registry", "serve", "/run/registry.yml"]
+                .map(str::to_owned)
+                .to_vec(),
+        };
+        let storage = DataRoot::choose(None, &self.project.lab().join("data"), 0)?;
+        spec.steps
+            .push(storage.mount_at(self.root.join(REGISTRY_STORAGE.trim_start_matches('/'))));
+        spec.steps.push(Step::Write {
+            path: self.root.join("run/registry.yml"),
+            text: config.to_owned(),
+            mode: 0o644,
+        });
+        let mut namespace = Namespace::start("registry", &spec, Some(&self.outer), &log)?;
+        wait_until(&mut namespace, "registry", &log, || {
+            TcpStream::connect(address).is_ok()
+        })?;
+        Ok(namespace)
     }
 
     /// Runs a shell script in the Debian root, alone, with a tmpfs as /tmp; what
@@ -308,14 +345,19 @@ fn daemon_json(store: Store) -> String {
     serde_json::json!({ "features": { "containerd-snapshotter": containerd } }).to_string()
 }
 
-fn wait_for(namespace: &mut Namespace, socket: &Path, name: &str, log: &Path) -> Result<()> {
-    let deadline = Instant::now() + ENGINE_START_TIMEOUT;
-    while std::os::unix::net::UnixStream::connect(socket).is_err() {
+fn wait_until(
+    namespace: &mut Namespace,
+    name: &str,
+    log: &Path,
+    ready: impl Fn() -> bool,
+) -> Result<()> {
+    let deadline = Instant::now() + START_TIMEOUT;
+    while !ready() {
         let ended = namespace.exit_code()?.is_some();
         if ended || Instant::now() > deadline {
             let what = if ended { "ended" } else { "does not answer" };
             bail!(
-                "the {name} engine {what}:\n{}\nnote: full log in {}",
+                "the lab's {name} {what}:\n{}\nnote: full log in {}",
                 shell::tail(log),
                 log.display()
             );
