@@ -31,6 +31,10 @@ set -eu
 cd "$1"
 mv etc/apt/sources.list.d/*debian.sources etc/apt/sources.list.d/debian.sources
 rm -f etc/apt/sources.list
+# Both come from the machine that builds; an engine mounts its own over them.
+: >etc/hostname
+: >etc/resolv.conf
+chmod 644 etc/hostname etc/resolv.conf
 
 # Downloaded packages and apt's caches would only be dead weight in a layer.
 cat >etc/apt/apt.conf.d/docker-clean <<'CONF'
@@ -55,4 +59,5 @@ mmdebstrap --quiet --variant=minbase \
     --hook-dir=/usr/share/mmdebstrap/hooks/merged-usr \
     --include=usr-is-merged,netbase,tzdata \
     --customize-hook="$work/settings" \
+    --skip=output/dev \
     "$codename" - "$work/debian.sources"
