@@ -10,7 +10,11 @@
 //! while the clock runs (`measure`, `stats`); the rows land in `results/`
 //! (`record`); and `run` is the story as `cargo xtask run-all` tells it.
 
+pub mod bases;
 pub mod digest;
 pub mod files;
 pub mod problem;
 pub mod project;
+pub mod proxy;
+pub mod registry;
+pub mod tls;
