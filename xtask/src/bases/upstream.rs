@@ -8,7 +8,12 @@
 pub mod failure;
 mod session;
 
-use std::{io::Write as _, path::Path};
+use std::{
+    fs::Permissions,
+    io::Write as _,
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+};
 
 use anyhow::Context as _;
 use oci_client::Reference;
@@ -207,6 +212,7 @@ async fn copy(
     let broken = |error| Failure::new(&format!("{name} in {}", out.display()), Class::local(error));
     let folder = tempfile::Builder::new()
         .prefix(".mirror-")
+        .permissions(Permissions::from_mode(0o755))
         .tempdir_in(parent_of(out).map_err(broken)?)
         .context("cannot create a temporary folder")
         .map_err(broken)?;
@@ -224,7 +230,7 @@ async fn copy(
         .await?;
     }
     describe(image, platform, folder.path()).map_err(broken)?;
-    files::replace_dir(&folder.keep(), out).map_err(broken)
+    files::replace_dir(folder.path(), out).map_err(broken)
 }
 
 async fn copy_blob(
@@ -269,7 +275,7 @@ fn describe(image: &Resolved, platform: &str, layout: &Path) -> anyhow::Result<(
     files::write_atomic(&layout.join("index.json"), index.to_string())
 }
 
-fn blob_path(layout: &Path, digest: &Digest) -> std::path::PathBuf {
+fn blob_path(layout: &Path, digest: &Digest) -> PathBuf {
     layout.join("blobs/sha256").join(digest.hex())
 }
 

@@ -225,7 +225,7 @@ fn wrong_bytes_are_never_kept() {
     for change in [-1_isize, 1] {
         let resize = move |reply: Reply| {
             let mut body = reply.body.to_vec();
-            body.resize(body.len().strict_add_signed(change), 0);
+            body.resize(body.len().checked_add_signed(change).unwrap(), 0);
             let body = Arc::new(body);
             let chunked = true;
             Reply {
