@@ -10,6 +10,7 @@
 //! while the clock runs (`measure`, `stats`); the rows land in `results/`
 //! (`record`); and `run` is the story as `cargo xtask run-all` tells it.
 
+pub mod bases;
 pub mod clean;
 pub mod cli;
 pub mod clock;
@@ -22,4 +23,7 @@ pub mod interrupt;
 pub mod measure;
 pub mod problem;
 pub mod project;
+pub mod proxy;
+pub mod registry;
 pub mod shell;
+pub mod tls;

@@ -1,0 +1,3 @@
+//! The images that Dockerfiles stand on.
+
+pub mod upstream;
