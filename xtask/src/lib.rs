@@ -8,9 +8,16 @@
 //! the layouts are pushed to a local registry behind a recording proxy
 //! (`registry`, `proxy`), from which the subject engine pulls and starts them
 //! while the clock runs (`measure`, `stats`); the rows land in `results/`
-//! (`record`); and `run` is the story as `cargo xtask run-all` tells it.
+//! (`record`), and a person sees them (`progress`, `table`). `run` is the story
+//! as `cargo xtask run-all` tells it.
 
 pub mod digest;
 pub mod files;
+pub mod human;
+pub mod measure;
 pub mod problem;
+pub mod progress;
 pub mod project;
+pub mod record;
+pub mod stats;
+pub mod table;
