@@ -47,6 +47,8 @@ pub struct NodeCold {
     pub start: Start,
     /// Pull request → first 200.
     pub total_ns: u64,
+    /// Blob bytes that the registry side served.
+    pub served_bytes: u64,
 }
 
 /// Why a repetition is not a sample: the word that stands in the row, and the
@@ -73,8 +75,8 @@ pub fn node_cold(
     target: &Target,
     take_log: &dyn Fn() -> Vec<Exchange>,
 ) -> Result<NodeCold, Invalid> {
-    subject.empty().map_err(|error| Invalid::new("not_emptied", format!("{error:#}")))?;
-    subject.settle().map_err(|error| Invalid::new("not_settled", format!("{error:#}")))?;
+    subject.empty().map_err(|error| Invalid::new("start_failed", format!("{error:#}")))?;
+    subject.settle().map_err(|error| Invalid::new("disturbed", format!("{error:#}")))?;
     take_log();
     let pull = subject
         .pull(&target.reference)
@@ -84,34 +86,35 @@ pub fn node_cold(
     prove_cold(&target.blobs, &log).map_err(|doubt| Invalid::new("not_cold", doubt))?;
     let start = start?;
     let pull_phases = phases(pull.start.0, pull.end.0, &target.layers, &log)
-        .map_err(|error| Invalid::new("no_phases", error))?;
+        .map_err(|error| Invalid::new("not_cold", error))?;
     Ok(NodeCold {
         pull_ns: pull.end.0 - pull.start.0,
         pull: pull_phases,
         start,
         total_ns: start.end.0 - pull.start.0,
+        served_bytes: log.iter().filter(|exchange| exchange.served_blob().is_some()).map(|exchange| exchange.body_bytes).sum(),
     })
 }
 
 /// Measures a start of an image that is there and has been started before.
 pub fn warm(subject: &dyn Subject, target: &Target) -> Result<Start, Invalid> {
-    subject.settle().map_err(|error| Invalid::new("not_settled", format!("{error:#}")))?;
+    subject.settle().map_err(|error| Invalid::new("disturbed", format!("{error:#}")))?;
     start(subject, target)
 }
 
 fn start(subject: &dyn Subject, target: &Target) -> Result<Start, Invalid> {
     let (container, create) = subject
         .create(&target.reference)
-        .map_err(|error| Invalid::new("create_failed", format!("{error:#}")))?;
+        .map_err(|error| Invalid::new("start_failed", format!("{error:#}")))?;
     let outcome = subject.start(&container, &target.probe);
     // Outside the timed span, and whatever the outcome: a container left
     // running would disturb every later sample.
     let removed = subject.remove(&container);
     let (start_sent, outcome) = outcome.map_err(|error| Invalid::new("start_failed", format!("{error:#}")))?;
     let started = outcome.map_err(|failure| Invalid::new(failure.word(), failure))?;
-    removed.map_err(|error| Invalid::new("not_removed", format!("{error:#}")))?;
+    removed.map_err(|error| Invalid::new("start_failed", format!("{error:#}")))?;
     let requests = Requests { create_sent: create.start, create_answered: create.end, start_sent };
     let phases = StartPhases::of(requests, &started)
-        .ok_or_else(|| Invalid::new("no_phases", "the points of the start are not in their order"))?;
+        .ok_or_else(|| Invalid::new("probe_failed", "the points of the start are not in their order"))?;
     Ok(Start { phases, attempts: started.attempts, end: started.t_200 })
 }

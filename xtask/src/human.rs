@@ -1,0 +1,125 @@
+//! Numbers as people read them. Only what is printed to a terminal uses these;
+//! files hold whole bytes and microseconds.
+
+use std::time::Duration;
+
+/// Megabytes of 10^6 bytes with one decimal, as Docker and the article count.
+pub fn megabytes(bytes: u64) -> String {
+    let tenths = (u128::from(bytes) + 50_000) / 100_000;
+    format!("{}.{}", grouped(tenths / 10), tenths % 10)
+}
+
+/// Bytes with the unit that keeps the number short.
+pub fn bytes(bytes: u64) -> String {
+    match bytes {
+        0..1_000_000 => format!("{} kB", bytes.div_ceil(1_000)),
+        1_000_000..1_000_000_000 => format!("{} MB", bytes.div_ceil(1_000_000)),
+        _ => format!("{}.{} GB", bytes / 1_000_000_000, bytes / 100_000_000 % 10),
+    }
+}
+
+/// A measured time in milliseconds, or in seconds from one second on.
+pub fn time(us: u64) -> String {
+    match us {
+        0..10_000 => {
+            let hundredths = (us + 5) / 10;
+            format!("{}.{:02} ms", hundredths / 100, hundredths % 100)
+        }
+        10_000..1_000_000 => format!("{} ms", (us + 500) / 1_000),
+        _ => {
+            let hundredths = us.saturating_add(5_000) / 10_000;
+            format!("{}.{:02} s", hundredths / 100, hundredths % 100)
+        }
+    }
+}
+
+/// A time to wait, as exact as anybody plans by.
+pub fn wait(time: Duration) -> String {
+    match time.as_secs() {
+        0..10 => "a few seconds".to_owned(),
+        seconds @ 10..90 => format!("{} s", seconds.div_ceil(10) * 10),
+        seconds @ 90..5_400 => format!("{} min", (seconds + 30) / 60),
+        seconds => {
+            let minutes = (seconds + 30) / 60;
+            format!("{} h {:02} min", minutes / 60, minutes % 60)
+        }
+    }
+}
+
+/// Minutes and seconds since the start.
+pub fn elapsed(time: Duration) -> String {
+    let seconds = time.as_secs();
+    format!("{}:{:02}", seconds / 60, seconds % 60)
+}
+
+/// `1 build`, `2 builds`.
+pub fn count(number: usize, noun: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{} {noun}{plural}", grouped(number as u128))
+}
+
+/// Digits in groups of three.
+fn grouped(number: u128) -> String {
+    let digits = number.to_string();
+    let groups: Vec<&str> = digits
+        .as_bytes()
+        .rchunks(3)
+        .rev()
+        .map(|group| std::str::from_utf8(group).unwrap_or_default())
+        .collect();
+    groups.join(",")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_read_as_in_the_article() {
+        assert_eq!(megabytes(10_800_000), "10.8");
+        assert_eq!(megabytes(1_220_000_000), "1,220.0");
+        assert_eq!(megabytes(49_999), "0.0");
+        assert_eq!(megabytes(50_000), "0.1");
+        assert_eq!(megabytes(999_950_000), "1,000.0");
+        assert_eq!(
+            (bytes(1), bytes(412_000_001)),
+            ("1 kB".into(), "413 MB".into())
+        );
+        assert_eq!(bytes(6_349_999_999), "6.3 GB");
+        assert_eq!(grouped(u128::from(u64::MAX)), "18,446,744,073,709,551,615");
+    }
+
+    #[test]
+    fn times_keep_the_digits_that_are_known() {
+        let texts = [1_234, 9_999, 290_400, 999_499, 12_837_000, 1_000_000].map(time);
+        assert_eq!(
+            texts,
+            [
+                "1.23 ms", "10.00 ms", "290 ms", "999 ms", "12.84 s", "1.00 s"
+            ]
+        );
+        assert_eq!(time(u64::MAX).split_once('.').unwrap().0.len(), 14);
+    }
+
+    #[test]
+    fn waits_are_rounded_as_people_say_them() {
+        let texts = [3, 61, 89, 90, 25 * 60, 5_400, 7_260].map(|s| wait(Duration::from_secs(s)));
+        assert_eq!(
+            texts,
+            [
+                "a few seconds",
+                "70 s",
+                "90 s",
+                "2 min",
+                "25 min",
+                "1 h 30 min",
+                "2 h 01 min"
+            ]
+        );
+        assert_eq!(elapsed(Duration::from_secs(3_725)), "62:05");
+        assert_eq!(
+            (count(1, "build"), count(2, "build")),
+            ("1 build".into(), "2 builds".into())
+        );
+    }
+}

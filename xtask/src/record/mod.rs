@@ -1,0 +1,26 @@
+//! The rows of `results/`: what stands in them, when they move, and how they
+//! get in and out of CSV files.
+//!
+//! `row` says what a row is and `cell` what stands in it; `exact` and `timings`
+//! are the files' columns; `table` reads and writes a file; `keep` and
+//! `session` decide whether a committed row stays; `summarise` makes the rows of
+//! a session from its samples. `machine` names the folder
+//! of the timings and states what they were measured on, and `dictionary`
+//! explains every column to the reader.
+
+pub mod cell;
+pub mod dictionary;
+pub mod exact;
+pub mod keep;
+pub mod machine;
+pub mod paths;
+pub mod row;
+pub mod session;
+pub mod summarise;
+pub mod table;
+pub mod timings;
+
+#[cfg(test)]
+mod session_tests;
+#[cfg(test)]
+mod table_tests;
