@@ -12,5 +12,12 @@
 
 pub mod digest;
 pub mod files;
+pub mod manifest;
 pub mod problem;
 pub mod project;
+
+pub mod dockerfile;
+
+pub mod suite;
+
+pub mod bases;
