@@ -14,3 +14,7 @@ pub mod digest;
 pub mod files;
 pub mod problem;
 pub mod project;
+
+pub mod normalise;
+
+pub mod image;
