@@ -1,0 +1,67 @@
+//! What an image runs on, as `linux/amd64` or `linux/arm64/v8`.
+
+use std::{fmt, str::FromStr};
+
+use anyhow::ensure;
+
+/// Operating system and architecture in Go's words, as OCI documents use them.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Platform {
+    pub os: String,
+    pub architecture: String,
+    pub variant: Option<String>,
+}
+
+impl Platform {
+    /// Whether an image for `self` is what somebody who asks for `wanted`
+    /// means: a variant only counts where both sides name one.
+    pub fn serves(&self, wanted: &Self) -> bool {
+        let same_variant = match (&self.variant, &wanted.variant) {
+            (Some(mine), Some(theirs)) => mine == theirs,
+            _ => true,
+        };
+        same_variant && self.os == wanted.os && self.architecture == wanted.architecture
+    }
+}
+
+impl fmt::Display for Platform {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.os, self.architecture)?;
+        match &self.variant {
+            Some(variant) => write!(f, "/{variant}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl FromStr for Platform {
+    type Err = anyhow::Error;
+
+    fn from_str(text: &str) -> anyhow::Result<Self> {
+        let parts: Vec<&str> = text.split('/').collect();
+        ensure!(
+            matches!(parts.len(), 2 | 3) && parts.iter().all(|part| !part.is_empty()),
+            "`{text}` is not a platform of the form linux/amd64 or linux/arm64/v8"
+        );
+        Ok(Self {
+            os: parts[0].to_owned(),
+            architecture: parts[1].to_owned(),
+            variant: parts.get(2).map(|&variant| variant.to_owned()),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn prints_what_it_parses_and_matches_loosely_on_variants() {
+        let parse = |text: &str| text.parse::<Platform>().unwrap();
+        assert_eq!(parse("linux/arm64/v8").to_string(), "linux/arm64/v8");
+        assert!(parse("linux/arm64/v8").serves(&parse("linux/arm64")));
+        assert!(!parse("linux/arm/v6").serves(&parse("linux/arm/v7")));
+        assert!("linux".parse::<Platform>().is_err());
+        assert!("linux//v8".parse::<Platform>().is_err());
+    }
+}

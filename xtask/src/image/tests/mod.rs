@@ -1,0 +1,8 @@
+//! Tests that go through several modules of `image`.
+
+mod compare;
+mod hostile;
+mod layout;
+mod model;
+mod packages;
+mod sizes;

@@ -1,0 +1,180 @@
+//! What one layer leaves when it is unpacked into an empty folder.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, Result, bail, ensure};
+
+use super::{
+    entry::{Entry, Kind},
+    paths,
+};
+
+/// Bounds the memory that a layer can claim; the largest image that we know of
+/// has a tenth of it.
+const MAX_ENTRIES: usize = 4_000_000;
+
+/// The names of a layer and what they stand for. Whiteouts are kept under the
+/// names they have in the stream; hard links share an inode; a name that comes
+/// twice means the later one, as when engines unpack.
+///
+/// Invariant: a name that is present has only folders above it, so it needs no
+/// resolving.
+#[derive(Default)]
+pub struct Tree {
+    names: BTreeMap<Vec<u8>, u32>,
+    inodes: Vec<Entry>,
+}
+
+impl Tree {
+    /// Applies the next entry of the stream.
+    ///
+    /// # Errors
+    /// Where unpacking would fail: a file as a folder, a hard link to what the
+    /// layer does not hold. Names the entry.
+    pub fn add(&mut self, mut entry: Entry) -> Result<()> {
+        let shown = paths::shown(&entry.path);
+        ensure!(
+            self.inodes.len() < MAX_ENTRIES,
+            "entry `{shown}`: the layer has more than {MAX_ENTRIES} entries"
+        );
+        let path = self.place(&entry.path);
+        let path = path.with_context(|| format!("entry `{shown}`"))?;
+        let inode = match &entry.kind {
+            Kind::HardLink(target) => {
+                let inode = self.link_target(&path, target);
+                inode.with_context(|| format!("entry `{shown}`"))?
+            }
+            _ => self.inodes.len() as u32,
+        };
+        let folder = entry.kind == Kind::Directory;
+        ensure!(
+            folder || !path.is_empty(),
+            "entry `{shown}`: the root is not a folder"
+        );
+        if !(folder && self.get(&path).is_none_or(Entry::is_folder)) {
+            remove(&mut self.names, &path);
+        }
+        if inode as usize == self.inodes.len() {
+            entry.path.clone_from(&path);
+            self.inodes.push(entry);
+        }
+        self.names.insert(path, inode);
+        Ok(())
+    }
+
+    pub fn get(&self, path: &[u8]) -> Option<&Entry> {
+        self.names.get(path).map(|&inode| self.inode(inode))
+    }
+
+    pub fn inode(&self, inode: u32) -> &Entry {
+        &self.inodes[inode as usize]
+    }
+
+    /// Names and inodes in byte order of the paths, so folders come before what
+    /// they hold.
+    pub fn names(&self) -> impl Iterator<Item = (&[u8], u32)> {
+        self.names.iter().map(|(path, &inode)| (&path[..], inode))
+    }
+
+    /// The inodes that have a name which is no marker, each once.
+    pub fn inodes(&self) -> impl Iterator<Item = &Entry> {
+        let mut named = vec![false; self.inodes.len()];
+        for (_, inode) in self.names().filter(|(path, _)| !paths::is_marker(path)) {
+            named[inode as usize] = true;
+        }
+        let inodes = self.inodes.iter().zip(named);
+        inodes.filter_map(|(entry, named)| named.then_some(entry))
+    }
+
+    /// Apparent bytes of files and symlinks, hard links once: what an overlay2
+    /// engine finds when it walks the unpacked layer (moby's `directory.Size`:
+    /// `lstat` sizes of everything but folders, each inode once; a whiteout is
+    /// a device there, and an opaque folder an attribute, both without bytes).
+    pub fn layer_file_bytes(&self) -> u64 {
+        self.inodes().map(|entry| entry.size_bytes).sum()
+    }
+
+    /// Bytes of regular files, hard links once.
+    pub fn content_bytes(&self) -> u64 {
+        let files = self.inodes().filter(|entry| entry.kind == Kind::File);
+        files.map(|entry| entry.size_bytes).sum()
+    }
+
+    /// Names of regular files, markers aside; a hard link is a name of its own.
+    pub fn files(&self) -> u64 {
+        let names = self.names().filter(|(path, _)| !paths::is_marker(path));
+        let files = names.filter(|(_, inode)| self.inode(*inode).kind == Kind::File);
+        files.count() as u64
+    }
+
+    /// Where an entry lands: the symlinks above it, if this layer has them, are
+    /// followed; its own name is not.
+    fn place(&self, path: &[u8]) -> Result<Vec<u8>> {
+        let (folder, name) = paths::split(path);
+        if folder.is_empty() || self.get(folder).is_some_and(Entry::is_folder) {
+            return Ok(path.to_owned());
+        }
+        let folder = paths::resolve(folder, |path| self.get(path)?.symlink_target())?;
+        for above in ancestors(&folder) {
+            if self.get(above).is_some_and(|entry| !entry.is_folder()) {
+                bail!("`{}` is not a folder", paths::shown(above));
+            }
+        }
+        Ok(paths::join(&folder, name))
+    }
+
+    fn link_target(&self, path: &[u8], target: &[u8]) -> Result<u32> {
+        let place = self.place(target)?;
+        let shown = paths::shown(target);
+        ensure!(place != path, "a hard link to itself");
+        let Some(&inode) = self.names.get(&place) else {
+            bail!("a hard link to `{shown}`, which is not earlier in the layer");
+        };
+        ensure!(
+            !self.inode(inode).is_folder(),
+            "a hard link to the folder `{shown}`"
+        );
+        Ok(inode)
+    }
+}
+
+impl Entry {
+    pub fn is_folder(&self) -> bool {
+        self.kind == Kind::Directory
+    }
+
+    pub fn symlink_target(&self) -> Option<&[u8]> {
+        match &self.kind {
+            Kind::Symlink(target) => Some(target),
+            _ => None,
+        }
+    }
+}
+
+/// The path itself and every folder above it but the root, from the top.
+pub fn ancestors(path: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let slashes = path.iter().enumerate().filter(|(_, byte)| **byte == b'/');
+    let above = slashes.map(|(at, _)| &path[..at]);
+    above.chain((!path.is_empty()).then_some(path))
+}
+
+/// Removes a name with everything below it.
+pub fn remove<T>(names: &mut BTreeMap<Vec<u8>, T>, path: &[u8]) {
+    names.remove(path);
+    remove_below(names, path);
+}
+
+/// Removes everything below a folder, not the folder.
+pub fn remove_below<T>(names: &mut BTreeMap<Vec<u8>, T>, folder: &[u8]) {
+    if folder.is_empty() {
+        names.retain(|path, _| path.is_empty());
+        return;
+    }
+    // `0` is the byte after `/`: in byte order exactly the names below the
+    // folder lie between.
+    let below = [folder, b"/"].concat()..[folder, b"0"].concat();
+    let below: Vec<Vec<u8>> = names.range(below).map(|(path, _)| path.clone()).collect();
+    for path in below {
+        names.remove(&path);
+    }
+}

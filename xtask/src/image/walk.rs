@@ -1,0 +1,276 @@
+//! The layers of an image stacked into its root filesystem.
+//!
+//! The rules are those of the OCI image specification: a whiteout deletes what
+//! the layers below have under its name, an opaque marker everything they have
+//! in its folder, a folder joins a folder, anything else replaces what was
+//! there. A path through a symlink of a lower layer leads to the link's target,
+//! as when containerd unpacks.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io::Write,
+};
+
+use anyhow::{Context, Result, bail};
+
+use super::{
+    Layer, Layout,
+    entries::TarReader,
+    entry::{Entry, Kind},
+    in_parallel, paths,
+    tree::{self, Tree},
+    unpack::LayerStream,
+};
+
+/// A layer read to its end, digests checked.
+pub struct WalkedLayer {
+    pub layer: Layer,
+    /// Of the uncompressed tar stream.
+    pub unpacked_bytes: u64,
+    pub tree: Tree,
+}
+
+/// Where the current version of a name comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    pub layer: u32,
+    pub inode: u32,
+}
+
+/// Every layer of an image and the root filesystem that they make.
+pub struct Walk {
+    layers: Vec<WalkedLayer>,
+    rootfs: BTreeMap<Vec<u8>, Place>,
+}
+
+/// Reads every layer of the image, each in a thread of its own, checking blob
+/// digests and diff IDs. `wanted` says of which files to take the digest of the
+/// contents. Memory grows with the number of entries, not with their contents.
+///
+/// # Errors
+/// For a blob that is not what manifest and config say, and for streams that no
+/// engine would unpack. The error names the layer and the entry.
+pub fn walk(layout: &Layout, wanted: impl Fn(&Entry) -> bool + Sync) -> Result<Walk> {
+    let layers = in_parallel(
+        layout.layers(),
+        |layer| layer.transfer_bytes,
+        |layer| {
+            walk_layer(layout, layer, &wanted).with_context(|| format!("layer {}", layer.digest))
+        },
+    )?;
+    Walk::of(layers)
+}
+
+/// Reads one layer of the image; see [`walk`].
+pub fn walk_layer(
+    layout: &Layout,
+    layer: &Layer,
+    wanted: impl Fn(&Entry) -> bool,
+) -> Result<WalkedLayer> {
+    let mut tar = TarReader::new(LayerStream::of(layout, layer)?);
+    let mut tree = Tree::default();
+    while let Some(mut entry) = tar.next_entry()? {
+        if entry.kind == Kind::File && wanted(&entry) {
+            entry.content = Some(tar.hash_content(&entry)?);
+        }
+        tree.add(entry)?;
+    }
+    let unpacked = tar.finish()?.verify(layer)?;
+    Ok(WalkedLayer {
+        layer: layer.clone(),
+        unpacked_bytes: unpacked.unpacked_bytes,
+        tree,
+    })
+}
+
+impl Walk {
+    /// Stacks layers, the lowest first.
+    fn of(layers: Vec<WalkedLayer>) -> Result<Self> {
+        let mut walk = Self {
+            layers,
+            rootfs: BTreeMap::new(),
+        };
+        for layer in 0..walk.layers.len() {
+            walk.stack(layer)
+                .with_context(|| format!("layer {}", walk.layers[layer].layer.digest))?;
+        }
+        Ok(walk)
+    }
+
+    /// From the bottom up.
+    pub fn layers(&self) -> &[WalkedLayer] {
+        &self.layers
+    }
+
+    pub fn entry(&self, place: Place) -> &Entry {
+        self.layers[place.layer as usize].tree.inode(place.inode)
+    }
+
+    /// Every name of the root filesystem with where it comes from, folders
+    /// before what they hold.
+    pub fn names(&self) -> impl Iterator<Item = (&[u8], Place)> {
+        self.rootfs.iter().map(|(path, &place)| (&path[..], place))
+    }
+
+    /// What a process in the image finds under `path`, symlinks followed: the
+    /// real path and where it comes from. `None` for what is not there and for
+    /// a folder that no layer names.
+    ///
+    /// # Errors
+    /// For a loop of symlinks.
+    pub fn lookup(&self, path: &[u8]) -> Result<Option<(Vec<u8>, Place)>> {
+        let real = self.resolve(path)?;
+        let place = self.rootfs.get(&real).copied();
+        Ok(place.map(|place| (real, place)))
+    }
+
+    /// The names directly in a folder of the root filesystem.
+    pub fn list(&self, folder: &[u8]) -> Result<Vec<Vec<u8>>> {
+        let folder = self.resolve(folder)?;
+        let from = paths::join(&folder, b"");
+        let names = self.rootfs.range(from.clone()..).map(|(path, _)| path);
+        let below = names.take_while(|path| path.starts_with(&from));
+        let below = below.filter(|path| paths::split(path).0 == folder && !path.is_empty());
+        Ok(below.cloned().collect())
+    }
+
+    /// Bytes of the regular files that are left in the root filesystem, hard
+    /// links once.
+    pub fn content_bytes(&self) -> u64 {
+        let files: BTreeSet<Place> = self.files().map(|(_, place)| place).collect();
+        files.iter().map(|&it| self.entry(it).size_bytes).sum()
+    }
+
+    /// Bytes of every file version that a later layer overwrites or deletes. A
+    /// file goes when its last name goes.
+    pub fn wasted_bytes(&self) -> u64 {
+        let stored: u64 = self.layers.iter().map(|it| it.tree.content_bytes()).sum();
+        stored - self.content_bytes()
+    }
+
+    /// The names of regular files; a hard link is a name of its own.
+    pub fn files(&self) -> impl Iterator<Item = (&[u8], Place)> {
+        self.names()
+            .filter(|(_, place)| self.entry(*place).kind == Kind::File)
+    }
+
+    /// Copies the contents of one file out of its layer, which is inflated up
+    /// to there.
+    ///
+    /// # Errors
+    /// When `file` holds no regular file or the layer cannot be read.
+    pub fn copy_file(&self, layout: &Layout, file: Place, out: &mut impl Write) -> Result<()> {
+        self.visit_files(layout, &BTreeSet::from([file]), |_, tar, entry| {
+            tar.copy_content(entry, out)
+        })
+    }
+
+    /// The contents of several files, for which every layer is inflated at most
+    /// once. They are held in memory: look at the sizes before.
+    pub fn contents(
+        &self,
+        layout: &Layout,
+        files: &BTreeSet<Place>,
+    ) -> Result<BTreeMap<Place, Vec<u8>>> {
+        let mut found = BTreeMap::new();
+        self.visit_files(layout, files, |place, tar, entry| {
+            tar.copy_content(entry, found.entry(place).or_default())
+        })?;
+        Ok(found)
+    }
+
+    fn visit_files(
+        &self,
+        layout: &Layout,
+        files: &BTreeSet<Place>,
+        mut visit: impl FnMut(Place, &mut TarReader<LayerStream>, &Entry) -> Result<()>,
+    ) -> Result<()> {
+        for (number, walked) in (0..).zip(&self.layers) {
+            let here = files.iter().filter(|place| place.layer == number);
+            // Files without contents share their offset with what follows.
+            let mut wanted: BTreeMap<u64, Place> = here
+                .filter(|&&place| self.entry(place).size_bytes > 0)
+                .map(|&place| (self.entry(place).data_offset, place))
+                .collect();
+            let mut read = || {
+                if wanted.is_empty() {
+                    return Ok(());
+                }
+                let mut tar = TarReader::new(LayerStream::of(layout, &walked.layer)?);
+                while let Some(entry) = tar.next_entry()? {
+                    if let Some(place) = wanted.remove(&entry.data_offset) {
+                        visit(place, &mut tar, &entry)?;
+                    }
+                    if wanted.is_empty() {
+                        return Ok(());
+                    }
+                }
+                bail!("a file that was there is gone")
+            };
+            read().with_context(|| format!("layer {}", walked.layer.digest))?;
+        }
+        Ok(())
+    }
+
+    fn resolve(&self, path: &[u8]) -> Result<Vec<u8>> {
+        paths::resolve(path, |path| self.at(path)?.symlink_target())
+    }
+
+    fn at(&self, path: &[u8]) -> Option<&Entry> {
+        self.rootfs.get(path).map(|&place| self.entry(place))
+    }
+
+    /// Puts one more layer on top: first what it deletes, then what it brings,
+    /// because a whiteout never hides its own layer's files.
+    fn stack(&mut self, layer: usize) -> Result<()> {
+        let layer_u32 = u32::try_from(layer).context("too many layers")?;
+        let names: Vec<(Vec<u8>, u32)> = self.layers[layer]
+            .tree
+            .names()
+            .map(|(path, inode)| (path.to_owned(), inode))
+            .collect();
+        for (path, _) in names.iter().filter(|(path, _)| paths::is_marker(path)) {
+            let (folder, name) = paths::split(path);
+            let folder = self.resolve(folder)?;
+            if name == paths::OPAQUE {
+                tree::remove_below(&mut self.rootfs, &folder);
+            } else if let Some(name) = paths::whited_out(name) {
+                tree::remove(&mut self.rootfs, &paths::join(&folder, name));
+            }
+        }
+        for (path, inode) in names {
+            if !paths::is_marker(&path) {
+                let layer = layer_u32;
+                self.put(path, Place { layer, inode })?;
+            }
+        }
+        Ok(())
+    }
+
+    fn put(&mut self, path: Vec<u8>, place: Place) -> Result<()> {
+        let path = self.landing(path)?;
+        let joins = self.entry(place).is_folder() && self.at(&path).is_none_or(Entry::is_folder);
+        if !joins {
+            tree::remove(&mut self.rootfs, &path);
+        }
+        self.rootfs.insert(path, place);
+        Ok(())
+    }
+
+    /// Where a layer's name lands on top of the layers below: the symlinks
+    /// above it are followed, and a file above it makes way for a folder.
+    fn landing(&mut self, path: Vec<u8>) -> Result<Vec<u8>> {
+        let (folder, name) = paths::split(&path);
+        if folder.is_empty() || self.at(folder).is_some_and(Entry::is_folder) {
+            return Ok(path);
+        }
+        let folder = self.resolve(folder)?;
+        let landing = paths::join(&folder, name);
+        for above in tree::ancestors(&folder) {
+            if self.at(above).is_some_and(|entry| !entry.is_folder()) {
+                self.rootfs.remove(above);
+            }
+        }
+        Ok(landing)
+    }
+}
