@@ -12,15 +12,15 @@ cat >"$work/settings" <<'EOF'
 #!/bin/sh
 set -eu
 cd "$1"
+mkdir debs
+(cd debs && APT_CONFIG=$MMDEBSTRAP_APT_CONFIG apt-get download busybox-static ca-certificates musl)
 # The certificates alone: the package's dependencies would bring perl.
-APT_CONFIG=$MMDEBSTRAP_APT_CONFIG apt-get download ca-certificates
-dpkg-deb --extract ca-certificates_*.deb certificates
+dpkg-deb --extract debs/ca-certificates_*.deb debs/unpacked
 mkdir -p etc/ssl/certs
-for crt in certificates/usr/share/ca-certificates/mozilla/*.crt; do
+for crt in debs/unpacked/usr/share/ca-certificates/mozilla/*.crt; do
     cat "$crt"
     echo
 done >etc/ssl/certs/ca-certificates.crt
-rm -rf certificates ca-certificates_*.deb
 
 ln -s usr/bin bin
 ln -s usr/bin sbin
@@ -34,8 +34,13 @@ chmod 1777 var/tmp
 # Copyright files stay: the licences ask for them.
 find usr/share -type f ! -name copyright -delete
 find usr/share -type d -empty -delete
-# Nothing here can install packages, so no trace of a package manager stays.
+# Nothing here can install packages; what is inside is listed for scanners only.
 rm -rf etc/apt etc/dpkg etc/fstab var/cache var/lib var/log/apt
+mkdir -p var/lib/dpkg/status.d
+for deb in debs/*.deb; do
+    dpkg-deb --info "$deb" control >"var/lib/dpkg/status.d/$(dpkg-deb --field "$deb" Package)"
+done
+rm -rf debs
 
 echo 'root:x:0:0:root:/root:/bin/sh' >etc/passwd
 echo 'nobody:x:65534:65534:nobody:/:/bin/false' >>etc/passwd
