@@ -59,6 +59,9 @@ pub enum Command {
         /// The variant, for example gin/chainguard
         #[arg(value_name = "SUITE/VARIANT")]
         variant: String,
+        /// Why the variant exists, for suite.toml and the reader
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
     },
     /// Remove all working state in target/lab; results/ stays
     Clean,

@@ -2,7 +2,7 @@
 //! is missing, with the command that mends it; "ready" only after a container
 //! has really run.
 
-use std::{fs, path::Path};
+use std::{fs, path::Path, process::ExitCode};
 
 use anyhow::{Context, Result};
 
@@ -50,13 +50,16 @@ pub fn missing() -> Vec<Missing> {
 ///
 /// # Errors
 /// When something is missing or the container does not run.
-pub fn run(project: &Project, options: &LabOptions) -> Result<bool> {
+pub fn run(project: &Project, options: &LabOptions) -> Result<ExitCode> {
     let missing = missing();
     for Missing { what, mend } in &missing {
         println!("missing: {what}\n  mend: {mend}");
     }
     if !missing.is_empty() {
-        return Ok(false);
+        return Ok(ExitCode::FAILURE);
+    }
+    if !elevate::is_root() {
+        return elevate::rerun_through_sudo();
     }
     let lock = Lock::take(project, !options.no_wait, |holder| {
         eprintln!("waiting for {holder}")
@@ -72,7 +75,7 @@ pub fn run(project: &Project, options: &LabOptions) -> Result<bool> {
         "ready: Docker {}, containerd {}, runc {}, store {}, data root on {file_system}",
         versions.docker, versions.containerd, versions.runc, versions.store
     );
-    Ok(true)
+    Ok(ExitCode::SUCCESS)
 }
 
 fn linux() -> Option<Missing> {

@@ -3,7 +3,7 @@
 
 use std::{
     io::{self, Read as _},
-    process::{Command, ExitStatus, Stdio},
+    process::{Command, ExitCode, Stdio},
 };
 
 use anyhow::{Context, Result, bail};
@@ -43,7 +43,7 @@ pub fn is_root() -> bool {
 ///
 /// # Errors
 /// When there is no sudo, with what to do instead.
-pub fn rerun_through_sudo() -> Result<ExitStatus> {
+pub fn rerun_through_sudo() -> Result<ExitCode> {
     if shell::find("sudo").is_none() {
         bail!(
             "the lab engine needs root and this machine has no sudo; run the same command as root"
@@ -72,7 +72,7 @@ pub fn rerun_through_sudo() -> Result<ExitStatus> {
     let tether = child.stdin.take();
     let status = child.wait()?;
     drop(tether);
-    Ok(status)
+    Ok(u8::try_from(status.code().unwrap_or(1)).map_or(ExitCode::FAILURE, ExitCode::from))
 }
 
 /// In the process that sudo runs: leaves when the one outside is gone, however

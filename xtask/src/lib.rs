@@ -11,6 +11,7 @@
 //! (`record`); and `run` is the story as `cargo xtask run-all` tells it.
 
 pub mod bases;
+pub mod build;
 pub mod clean;
 pub mod cli;
 pub mod clock;
@@ -32,6 +33,7 @@ pub mod project;
 pub mod proxy;
 pub mod record;
 pub mod registry;
+pub mod run;
 pub mod shell;
 pub mod stats;
 pub mod suite;

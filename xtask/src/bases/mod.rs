@@ -5,6 +5,8 @@ mod add;
 pub mod lock;
 pub mod manifest;
 mod moved;
+pub mod provide;
+pub mod toolchain;
 pub mod upstream;
 #[cfg(test)]
 mod tests;
@@ -155,7 +157,7 @@ impl Bases {
         let mut found = Vec::new();
         for reference in &images.references {
             let written = &reference.written;
-            if self.get(&reference.name).is_none() {
+            if self.get(&reference.name).is_none() && written != toolchain::CONTEXT {
                 let add = format!("`cargo xtask bases add {written}`");
                 let known = self.list.iter().map(|base| base.written.as_str());
                 let mend = match nearest(written, known) {

@@ -37,13 +37,28 @@ impl DataRoot {
         if let Some(folder) = chosen {
             return Self::disk(folder);
         }
-        let available = memory_available()?;
-        if available >= COPIES * largest_image_bytes + HEADROOM_BYTES {
-            return Ok(Self::Tmpfs {
-                size_bytes: available / 2,
-            });
+        match memory_for(largest_image_bytes)? {
+            Some(size_bytes) => Ok(Self::Tmpfs { size_bytes }),
+            None => Self::disk(fallback),
         }
-        Self::disk(fallback)
+    }
+
+    /// What [`choose`](Self::choose) would give: its file system's name.
+    ///
+    /// # Errors
+    /// When no existing folder above the chosen one is on a mounted file system.
+    pub fn planned_file_system(
+        chosen: Option<&Path>,
+        fallback: &Path,
+        largest_image_bytes: u64,
+    ) -> Result<String> {
+        let folder = match chosen {
+            Some(folder) => folder,
+            None if memory_for(largest_image_bytes)?.is_some() => return Ok("tmpfs".to_owned()),
+            None => fallback,
+        };
+        let existing = folder.ancestors().find(|folder| folder.is_dir());
+        file_system_of(existing.unwrap_or(Path::new("/")))
     }
 
     fn disk(folder: &Path) -> Result<Self> {
@@ -108,6 +123,13 @@ pub fn file_system_of(path: &Path) -> Result<String> {
         .max_by_key(|(point, _)| point.as_os_str().len())
         .map(|(_, kind)| kind.to_owned())
         .with_context(|| format!("{} is on no mounted file system", path.display()))
+}
+
+/// The size of a tmpfs that has room for such an image, if memory allows it.
+fn memory_for(largest_image_bytes: u64) -> Result<Option<u64>> {
+    let available = memory_available()?;
+    let enough = available >= COPIES * largest_image_bytes + HEADROOM_BYTES;
+    Ok(enough.then_some(available / 2))
 }
 
 fn memory_available() -> Result<u64> {

@@ -407,6 +407,11 @@ impl LabEngine {
         )
     }
 
+    /// Whether the engine finds `program` in its PATH.
+    pub fn has(&self, program: &str) -> bool {
+        PATH.split(':').any(|folder| self.namespace.path(folder).join(program).exists())
+    }
+
     /// A path of the project as the builder sees it.
     ///
     /// # Errors

@@ -1,0 +1,348 @@
+//! What a run knows: what people wrote, what the lock pins, what lies in
+//! `target/lab`, and what `results/` says. From these follows what is out of
+//! date.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Upto,
+    timings::{self, UNSHAPED},
+    workbench::{LARGEST_IMAGE_BYTES, known_builder_id},
+};
+use crate::{
+    bases::{Base, Bases, Lock, provide::{Provided, Provider}},
+    cli::Step,
+    digest::Digest,
+    dockerfile::ImageName,
+    image::Platform,
+    measure::protocol::{Depth, Protocol},
+    normalise::NORMALISER_ID,
+    progress::{Progress, plan::{Plan, PlannedSession}},
+    project::Project,
+    record::{
+        cell::{ErrorWord, Id},
+        exact::{BaseRow, LayerRow, SizeRow},
+        paths,
+        table::Table,
+    },
+    suite::{Selection, Suite, Variant},
+    table::{Line, View, lines},
+};
+
+/// What counts, in words of `method`: which normaliser, which way of counting.
+pub fn method() -> String {
+    format!("normaliser {NORMALISER_ID}")
+}
+
+/// Beside an image in `target/lab/images`: of which inputs it was built, and
+/// what the layout itself does not tell.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ImageRecord {
+    pub inputs: String,
+    pub reproducible: bool,
+    /// Per layer, lowest first; none for layers of the base.
+    pub buildkit_transfer_bytes: Vec<Option<u64>>,
+}
+
+pub struct State {
+    pub project: Project,
+    pub platform: Platform,
+    pub step: Step,
+    pub suites: Vec<Suite>,
+    pub bases: Bases,
+    pub lock: Lock,
+    /// The bases in hand, in build order.
+    pub provided: Vec<Provided>,
+    pub builder_id: Option<String>,
+    pub sizes: Table<SizeRow>,
+    pub layers: Table<LayerRow>,
+    pub base_rows: Table<BaseRow>,
+    /// Variants that failed in this run.
+    pub errors: BTreeMap<(String, String), ErrorWord>,
+    written: Vec<PathBuf>,
+}
+
+/// What is to be made before anything can be counted.
+pub struct Work {
+    pub bases: Vec<String>,
+    pub builds: Vec<(String, String)>,
+    pub rows: usize,
+}
+
+impl Work {
+    pub fn is_empty(&self) -> bool {
+        self.bases.is_empty() && self.builds.is_empty() && self.rows == 0
+    }
+}
+
+/// One variant with its suite.
+#[derive(Clone, Copy)]
+pub struct Job<'a> {
+    pub suite: &'a Suite,
+    pub variant: &'a Variant,
+}
+
+impl Job<'_> {
+    pub fn name(&self) -> String {
+        format!("{}/{}", self.suite.name, self.variant.name)
+    }
+
+    pub fn key(&self) -> (String, String) {
+        (self.suite.name.clone(), self.variant.name.clone())
+    }
+}
+
+/// The platform of this machine, in Go's words.
+pub fn host_platform() -> Result<Platform> {
+    let architecture = match std::env::consts::ARCH {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        other => other,
+    };
+    format!("linux/{architecture}").parse()
+}
+
+impl State {
+    /// # Errors
+    /// Everything that is wrong with what people wrote, in one go.
+    pub fn load(project: &Project, step: &Step) -> Result<Self> {
+        let platform = host_platform()?;
+        let selection = Selection::parse(&step.selection)?;
+        let (suites, bases) = crate::bases::check(project, &selection, &platform.to_string())?;
+        let results = project.results();
+        let mut state = Self {
+            lock: Lock::load(project)?,
+            builder_id: known_builder_id(project),
+            sizes: Table::load(&paths::sizes(&results))?,
+            layers: Table::load(&paths::layers(&results))?,
+            base_rows: Table::load(&paths::bases(&results))?,
+            project: project.clone(),
+            step: step.clone(),
+            provided: Vec::new(),
+            errors: BTreeMap::new(),
+            written: Vec::new(),
+            platform,
+            suites,
+            bases,
+        };
+        state.find_ready_bases()?;
+        if selection.is_everything() {
+            state.forget_undeclared();
+        }
+        Ok(state)
+    }
+
+    pub fn jobs(&self) -> Vec<Job<'_>> {
+        self.suites.iter().flat_map(|suite| suite.variants.iter().map(move |variant| Job { suite, variant })).collect()
+    }
+
+    pub fn variants(&self) -> usize {
+        self.jobs().len()
+    }
+
+    pub fn provider<'a>(&'a self, progress: &'a Progress) -> Provider<'a> {
+        Provider {
+            project: &self.project,
+            platform: &self.platform,
+            bases: &self.bases,
+            lock: &self.lock,
+            archives: self.step.base_archives.as_deref(),
+            progress,
+        }
+    }
+
+    /// The bases that the selected variants stand on, in build order.
+    pub fn base_order<'a>(&'a self, provider: &Provider<'a>) -> Result<Vec<&'a Base>> {
+        let wanted: Vec<&ImageName> = self
+            .suites
+            .iter()
+            .flat_map(|suite| &suite.variants)
+            .flat_map(|variant| variant.images.build_bases())
+            .collect();
+        provider.order(&wanted)
+    }
+
+    fn find_ready_bases(&mut self) -> Result<()> {
+        let progress = Progress::hidden();
+        let provider = self.provider(&progress);
+        let mut ready = Vec::new();
+        for base in self.base_order(&provider)? {
+            ready.extend(provider.ready(base, &ready)?);
+        }
+        self.provided = ready;
+        Ok(())
+    }
+
+    pub fn find(&self, name: &ImageName) -> Option<&Provided> {
+        self.provided.iter().find(|base| base.name == *name)
+    }
+
+    /// The identity of everything that a variant's build reads; none while a
+    /// base or the builder is not in hand.
+    ///
+    /// Method: METHODOLOGY.md, "Size".
+    pub fn inputs(&self, job: Job<'_>) -> Option<Digest> {
+        let Variant { dockerfile_id, context_id, images, .. } = job.variant;
+        let mut text = format!(
+            "platform {}\nbuilder {}\nmethod {}\ndockerfile {dockerfile_id}\ncontext {context_id}\n",
+            self.platform,
+            self.builder_id.as_ref()?,
+            method(),
+        );
+        for name in images.build_bases() {
+            text += &format!("base {name} {}\n", self.find(name)?.id);
+        }
+        Some(Digest::of(text))
+    }
+
+    pub fn record_path(&self, job: Job<'_>) -> PathBuf {
+        self.project.image(&job.suite.name, &job.variant.name).with_extension("json")
+    }
+
+    /// The record of a variant's image, if it was built of today's inputs.
+    pub fn built(&self, job: Job<'_>) -> Option<ImageRecord> {
+        let record: ImageRecord = serde_json::from_slice(&fs::read(self.record_path(job)).ok()?).ok()?;
+        let current = record.inputs == self.inputs(job)?.short();
+        let whole = self.project.image(&job.suite.name, &job.variant.name).join("index.json").is_file();
+        (current && whole).then_some(record)
+    }
+
+    /// What is out of date before the timings.
+    pub fn work(&self, upto: Upto) -> Result<Work> {
+        let progress = Progress::hidden();
+        let missing = self.base_order(&self.provider(&progress))?.into_iter().filter(|base| self.find(&base.name).is_none());
+        let builds = self.jobs().into_iter().filter_map(|job| Some((job.name(), self.build_reason(job)?)));
+        let rows = self.jobs().into_iter().filter(|job| upto >= Upto::Sizes && self.row_is_missing(*job)).count();
+        Ok(Work { bases: missing.map(|base| base.written.clone()).collect(), builds: builds.collect(), rows })
+    }
+
+    pub fn build_reason(&self, job: Job<'_>) -> Option<String> {
+        if self.built(job).is_some() {
+            return None;
+        }
+        let known = self.record_path(job).is_file();
+        Some(if known { "what it is built of has moved" } else { "never built here" }.to_owned())
+    }
+
+    pub fn row_is_missing(&self, job: Job<'_>) -> bool {
+        let key = (job.suite.name.clone(), job.variant.name.clone(), self.platform.to_string());
+        let inputs = self.inputs(job).as_ref().map(Id::from);
+        self.sizes.get(&key).is_none_or(|row| row.error.is_some() || row.inputs != inputs)
+    }
+
+    /// What the run is about to do, for the person who started it.
+    pub fn plan(&self, work: &Work, units: &[timings::Stale], depth: Depth) -> Plan {
+        let mut builds: Vec<_> = work.bases.iter().map(|base| (format!("base {base}"), "not in target/lab".to_owned())).collect();
+        builds.extend(work.builds.iter().cloned());
+        let protocol = Protocol::new(0, depth);
+        let sessions = units.iter().map(|stale| PlannedSession {
+            suite: stale.unit.suite.clone(),
+            profile: stale.unit.profile.clone(),
+            cells: stale.cells,
+            blocks_max: protocol.blocks_max(),
+            reason: stale.reason.clone(),
+        });
+        let measuring: Duration = units.iter().map(|stale| self.expected(&stale.unit.suite, &protocol)).sum();
+        let fresh = !crate::engine::rootfs::archive(&self.project.lab()).is_file();
+        Plan {
+            download_bytes: DOWNLOAD_PER_BASE_BYTES * work.bases.len() as u64 + if fresh { LAB_DOWNLOAD_BYTES } else { 0 },
+            space_bytes: LARGEST_IMAGE_BYTES * 4,
+            space_at: "memory, or target/lab where that is short".to_owned(),
+            sessions: sessions.collect(),
+            expected: measuring + BASE_TIME * work.bases.len() as u32 + BUILD_TIME * work.builds.len() as u32
+                + if fresh { crate::engine::rootfs::USUAL_TIME } else { Duration::ZERO },
+            kept: self.jobs().into_iter().filter(|job| !self.row_is_missing(*job)).count(),
+            builds,
+        }
+    }
+
+    /// How long a suite's session takes at most, from what its images weigh.
+    fn expected(&self, suite: &str, protocol: &Protocol) -> Duration {
+        let rows = self.sizes.rows().filter(|row| row.suite == suite && row.platform == self.platform.to_string());
+        let known: Vec<u64> = rows.filter_map(|row| row.transfer_bytes).collect();
+        let variants = self.suites.iter().find(|it| it.name == suite).map_or(0, |it| it.variants.len());
+        let unknown = (variants.saturating_sub(known.len())) as u64 * UNKNOWN_TRANSFER_BYTES;
+        let bytes = known.iter().sum::<u64>() + unknown;
+        let cycle = VISIT_TIME * variants as u32 + Duration::from_secs(bytes / PULL_BYTES_PER_S);
+        cycle * (protocol.warm_ups() + protocol.blocks_max())
+    }
+
+    /// The table's lines for what was selected.
+    pub fn lines(&self, timings: &timings::Wanted) -> Result<Vec<Line>> {
+        let platform = self.platform.to_string();
+        let view = View { platform: &platform, profile: UNSHAPED, data_root_fs: &timings.data_root_fs };
+        let article = |suite: &str, variant: &str| {
+            let suite = self.suites.iter().find(|it| it.name == suite)?;
+            suite.variants.iter().find(|it| it.name == variant)?.article_bytes
+        };
+        let mut all = lines(view, &self.sizes, &timings.node, &timings.start, article);
+        let selected: Vec<String> = self.jobs().iter().map(Job::name).collect();
+        all.retain(|line| selected.contains(&line.name));
+        Ok(all)
+    }
+
+    /// Selected variants without numbers, in this run or as recorded.
+    pub fn failed(&self) -> usize {
+        self.errors.len()
+    }
+
+    /// Rows of variants that are no longer declared go; nobody else removes them.
+    fn forget_undeclared(&mut self) {
+        let declared: Vec<(String, String)> = self.jobs().iter().map(Job::key).collect();
+        let is_declared = |suite: &str, variant: &str| declared.iter().any(|(s, v)| (s.as_str(), v.as_str()) == (suite, variant));
+        let platform = self.platform.to_string();
+        self.sizes.remove_undeclared(&platform, is_declared);
+        self.layers.remove_undeclared(&platform, is_declared);
+    }
+
+    /// Saves the exact files; what moved is remembered for the last lines.
+    pub fn save_exact(&mut self) -> Result<()> {
+        let saved = [
+            (self.sizes.save()?, self.sizes.path().to_owned()),
+            (self.layers.save()?, self.layers.path().to_owned()),
+            (self.base_rows.save()?, self.base_rows.path().to_owned()),
+        ];
+        for (_, path) in saved.into_iter().filter(|(moved, _)| *moved) {
+            self.note_written(&path);
+        }
+        Ok(())
+    }
+
+    pub fn note_written(&mut self, path: &Path) {
+        let shown = path.strip_prefix(self.project.root()).unwrap_or(path).to_owned();
+        if !self.written.contains(&shown) {
+            self.written.push(shown);
+        }
+    }
+
+    pub fn written(&self) -> &[PathBuf] {
+        &self.written
+    }
+
+    pub fn save_lock(&mut self, lock: Lock) -> Result<()> {
+        if lock != self.lock {
+            lock.save(&self.project).context("cannot write experiments/bases.lock")?;
+            self.lock = lock;
+            let path = self.project.experiments().join("bases.lock");
+            self.note_written(&path);
+        }
+        Ok(())
+    }
+}
+
+// Rough figures for the announcement, each read off a run on two cores.
+const LAB_DOWNLOAD_BYTES: u64 = 180_000_000;
+const DOWNLOAD_PER_BASE_BYTES: u64 = 90_000_000;
+const BASE_TIME: Duration = Duration::from_secs(25);
+const BUILD_TIME: Duration = Duration::from_secs(20);
+const VISIT_TIME: Duration = Duration::from_millis(1_200);
+const PULL_BYTES_PER_S: u64 = 35_000_000;
+const UNKNOWN_TRANSFER_BYTES: u64 = 100_000_000;
