@@ -11,7 +11,7 @@ use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use tempfile::{NamedTempFile, TempDir};
 
-use super::{Codec, Layout, Platform, hashing::Hashing, layout::blob_path};
+use super::{Codec, Layout, hashing::Hashing, layout::blob_path};
 use crate::{digest::Digest, files};
 
 const MANIFEST_TYPE: &str = "application/vnd.oci.image.manifest.v1+json";
