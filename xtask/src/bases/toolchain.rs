@@ -16,7 +16,7 @@ use crate::{files, project::Project, shell};
 pub const CONTEXT: &str = "rust-toolchain";
 
 /// The components of a minimal toolchain; each lists its files in a manifest.
-const COMPONENTS: &[&str] = &["rustc-", "cargo-", "rust-std-"];
+const COMPONENTS: [&str; 3] = ["rustc", "cargo", "rust-std"];
 
 /// The toolchain, laid out as a build context.
 pub struct Toolchain {
@@ -58,18 +58,12 @@ pub fn lay_out(project: &Project) -> Result<Toolchain> {
 }
 
 fn link(sysroot: &Path, to: &Path) -> Result<()> {
-    let rustlib = sysroot.join("lib/rustlib");
-    let mut manifests = Vec::new();
-    for entry in fs::read_dir(&rustlib).with_context(|| format!("cannot read {}", rustlib.display()))? {
-        let name = entry?.file_name().to_string_lossy().into_owned();
-        let component = name.strip_prefix("manifest-").unwrap_or_default();
-        if COMPONENTS.iter().any(|prefix| component.starts_with(prefix)) {
-            manifests.push(format!("lib/rustlib/{name}"));
-        }
-    }
-    if manifests.len() < COMPONENTS.len() {
+    // Other targets' standard libraries may lie beside the host's own.
+    let host = shell::read(shell::command("rustc").args(["--print", "host-tuple"]))?;
+    let manifests = COMPONENTS.map(|component| format!("lib/rustlib/manifest-{component}-{host}"));
+    if let Some(absent) = manifests.iter().find(|manifest| !sysroot.join(manifest).is_file()) {
         bail!(
-            "{} does not list the files of rustc, cargo and rust-std; a toolchain of rustup does: \
+            "{} has no {absent}; a toolchain of rustup lists its files there: \
              rustup toolchain install stable --profile minimal",
             sysroot.display()
         );
@@ -81,8 +75,8 @@ fn link(sysroot: &Path, to: &Path) -> Result<()> {
         }
         link_file(&sysroot.join(manifest), &to.join(manifest))?;
     }
-    let components = "lib/rustlib/components";
-    link_file(&sysroot.join(components), &to.join(components))
+    let components: String = COMPONENTS.map(|component| format!("{component}-{host}\n")).concat();
+    files::write_atomic(&to.join("lib/rustlib/components"), components)
 }
 
 /// Half a gigabyte is linked, not copied, where the file system allows it; the

@@ -52,7 +52,7 @@ pub fn read_oci_tar(
         || "application/vnd.oci.image.manifest.v1+json".to_owned(),
         ToString::to_string,
     );
-    writer.finish(&manifest, &media_type, None)
+    writer.finish(&manifest, &media_type)
 }
 
 fn take<R: std::io::BufRead>(

@@ -90,6 +90,8 @@ impl Tree {
     /// engine finds when it walks the unpacked layer (moby's `directory.Size`:
     /// `lstat` sizes of everything but folders, each inode once; a whiteout is
     /// a device there, and an opaque folder an attribute, both without bytes).
+    /// That is so for images that were pulled or loaded; for one built in that
+    /// very engine it sums the tar payloads instead, without the symlinks.
     pub fn layer_file_bytes(&self) -> u64 {
         self.inodes().map(|entry| entry.size_bytes).sum()
     }

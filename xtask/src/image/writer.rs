@@ -11,7 +11,7 @@ use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use tempfile::{NamedTempFile, TempDir};
 
-use super::{Codec, Layout, Platform, hashing::Hashing, layout::blob_path};
+use super::{Codec, Layout, hashing::Hashing, layout::blob_path};
 use crate::{digest::Digest, files};
 
 const MANIFEST_TYPE: &str = "application/vnd.oci.image.manifest.v1+json";
@@ -140,29 +140,17 @@ impl LayoutWriter {
             "layers": layers,
         });
         let manifest = self.blob_of(&canonical_json(manifest))?;
-        self.finish(&manifest, MANIFEST_TYPE, None)
+        self.finish(&manifest, MANIFEST_TYPE)
     }
 
     /// Writes `oci-layout` and an `index.json` that lists exactly this
     /// manifest, checks that the image is whole, and puts the folder in its
     /// place, whatever stood there.
-    pub fn finish(
-        self,
-        manifest: &Blob,
-        media_type: &str,
-        platform: Option<&Platform>,
-    ) -> Result<Layout> {
+    pub fn finish(self, manifest: &Blob, media_type: &str) -> Result<Layout> {
         let version = json!({"imageLayoutVersion": "1.0.0"});
-        let mut descriptor = json!({
+        let descriptor = json!({
             "mediaType": media_type, "digest": manifest.digest, "size": manifest.bytes,
         });
-        if let Some(platform) = platform {
-            descriptor["platform"] =
-                json!({"os": platform.os, "architecture": platform.architecture});
-            if let Some(variant) = &platform.variant {
-                descriptor["platform"]["variant"] = json!(variant);
-            }
-        }
         let index = json!({
             "schemaVersion": 2,
             "mediaType": "application/vnd.oci.image.index.v1+json",

@@ -129,7 +129,8 @@ impl Wanted {
 
     /// Marks what `--sizes-only` puts off.
     pub fn mark_stale(&self, state: &mut State) -> Result<()> {
-        let (mut node, mut start) = (Table::load(self.node.path())?, Table::load(self.start.path())?);
+        let mut node = Table::<NodeRow>::load(self.node.path())?;
+        let mut start = Table::<StartRow>::load(self.start.path())?;
         for suite in &state.suites {
             let unit = self.unit(state, &suite.name);
             mark_stale(&mut node, &unit, &Self::cells(state, &suite.name, NODE_COLD));
