@@ -55,7 +55,9 @@ pub struct Order<'a> {
 pub fn build(builder: &dyn Builder, order: &Order<'_>, target: &Path) -> Result<Normalised> {
     let folder = target.parent().context("an image needs a folder")?;
     files::create_dir_all(folder)?;
-    let scratch = tempfile::Builder::new().prefix(".tmp-").tempdir_in(folder)?;
+    let scratch = tempfile::Builder::new()
+        .prefix(".tmp-")
+        .tempdir_in(folder)?;
     let raw = run(builder, order, &scratch.path().join("buildkit"))?;
     let base = base_layers(order, &raw)?;
     normalise(&raw, &base, target, scratch.path())
@@ -63,7 +65,9 @@ pub fn build(builder: &dyn Builder, order: &Order<'_>, target: &Path) -> Result<
 
 fn run(builder: &dyn Builder, order: &Order<'_>, target: &Path) -> Result<Layout> {
     let mut command = command(builder, order)?;
-    command.stdout(Stdio::piped()).stderr(files::append(order.log)?);
+    command
+        .stdout(Stdio::piped())
+        .stderr(files::append(order.log)?);
     let mut child = shell::spawn(&mut command)?;
     let stdout = child.stdout.take().context("stdout is piped")?;
     // A build that fails prints no tar, so its own words come before the
@@ -77,8 +81,19 @@ fn run(builder: &dyn Builder, order: &Order<'_>, target: &Path) -> Result<Layout
 fn command(builder: &dyn Builder, order: &Order<'_>) -> Result<Command> {
     let mut command = builder.docker();
     command
-        .args(["buildx", "build", "--network=host", "--provenance=false", "--sbom=false", "--progress=plain"])
-        .args(["--output=type=oci,dest=-", "--platform", &order.platform.to_string()])
+        .args([
+            "buildx",
+            "build",
+            "--network=host",
+            "--provenance=false",
+            "--sbom=false",
+            "--progress=plain",
+        ])
+        .args([
+            "--output=type=oci,dest=-",
+            "--platform",
+            &order.platform.to_string(),
+        ])
         .arg("--file")
         .arg(builder.sees(order.dockerfile)?);
     for (name, layout) in order.bases {
@@ -91,7 +106,10 @@ fn command(builder: &dyn Builder, order: &Order<'_>) -> Result<Command> {
         ));
     }
     for (name, folder) in order.folders {
-        command.arg(format!("--build-context={name}={}", builder.sees(folder)?.display()));
+        command.arg(format!(
+            "--build-context={name}={}",
+            builder.sees(folder)?.display()
+        ));
     }
     for (name, value) in order.arguments {
         command.arg(format!("--build-arg={name}={value}"));
@@ -108,7 +126,14 @@ fn base_layers(order: &Order<'_>, built: &Layout) -> Result<BTreeSet<crate::dige
     };
     let (bottom, expected) = (built.layers(), base.layers());
     let kept = bottom.len() >= expected.len()
-        && bottom.iter().zip(expected).all(|(built, base)| built.digest == base.digest);
-    ensure!(kept, "the builder changed the layers of the base {}", base.folder().display());
+        && bottom
+            .iter()
+            .zip(expected)
+            .all(|(built, base)| built.digest == base.digest);
+    ensure!(
+        kept,
+        "the builder changed the layers of the base {}",
+        base.folder().display()
+    );
     Ok(built.leading_layers(expected.len()))
 }

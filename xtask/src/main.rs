@@ -32,9 +32,10 @@ fn main() -> ExitCode {
 fn run_as_init() -> Option<Result<ExitCode>> {
     let words: Vec<String> = std::env::args().collect();
     match words.as_slice() {
-        [_, name, spec] if name == init::SUBCOMMAND => {
-            Some(init::run(spec).map(|code| u8::try_from(code).map_or(ExitCode::FAILURE, ExitCode::from)))
-        }
+        [_, name, spec] if name == init::SUBCOMMAND => Some(
+            init::run(spec)
+                .map(|code| u8::try_from(code).map_or(ExitCode::FAILURE, ExitCode::from)),
+        ),
         _ => None,
     }
 }
@@ -48,13 +49,19 @@ fn dispatch(cli: Cli) -> Result<ExitCode> {
         interrupt::install()?;
     }
     match cli.command {
-        Command::RunAll(options) | Command::Measure(options) => run::run(&project, &options, Upto::Timings),
+        Command::RunAll(options) | Command::Measure(options) => {
+            run::run(&project, &options, Upto::Timings)
+        }
         Command::Build(step) => run::run(&project, &run::only(step), Upto::Images),
         Command::Size(step) => run::run(&project, &run::only(step), Upto::Sizes),
         Command::Doctor(options) => doctor::run(&project, &options),
         Command::Bases(bases) => match bases.command {
             None => run::list(&project),
-            Some(BasesCommand::Update { names, source, step }) => run::update(&project, &names, source, &step),
+            Some(BasesCommand::Update {
+                names,
+                source,
+                step,
+            }) => run::update(&project, &names, source, &step),
             Some(BasesCommand::Add { reference, step }) => run::add(&project, &reference, &step),
         },
         Command::New { variant, reason } => new(&project, &variant, &reason),
@@ -67,7 +74,11 @@ fn dispatch(cli: Cli) -> Result<ExitCode> {
 
 fn new(project: &Project, variant: &str, reason: &str) -> Result<ExitCode> {
     let added = suite::add_variant(project, variant, reason)?;
-    println!("wrote {} and its lines in {}", added.dockerfile.display(), added.manifest.display());
+    println!(
+        "wrote {} and its lines in {}",
+        added.dockerfile.display(),
+        added.manifest.display()
+    );
     println!("next: edit the Dockerfile, then cargo xtask run-all {variant}");
     Ok(ExitCode::SUCCESS)
 }
@@ -78,6 +89,10 @@ fn root(named: Option<&Path>) -> Result<PathBuf> {
         return Ok(named.to_owned());
     }
     let here = std::env::current_dir()?;
-    let found = here.ancestors().find(|folder| folder.join("experiments").is_dir());
-    found.map(Path::to_owned).context("no experiments/ folder here or above; name the workspace with --project")
+    let found = here
+        .ancestors()
+        .find(|folder| folder.join("experiments").is_dir());
+    found
+        .map(Path::to_owned)
+        .context("no experiments/ folder here or above; name the workspace with --project")
 }

@@ -14,8 +14,7 @@ trap 'rm -rf "$work"' EXIT
 # The mirrors are those of the root that this runs in; only the release differs.
 here=$(. /etc/os-release && echo "$VERSION_CODENAME")
 mirror() {
-    apt-get indextargets --format '$(REPO_URI) $(RELEASE)' 'Created-By: Packages' |
-        awk -v release="$here$1" '$2 == release { sub("/$", "", $1); print $1; exit }'
+    awk -v release="$here$1" '$1 == "deb" && $3 == release { sub("/$", "", $2); print $2; exit }' /etc/apt/sources.list
 }
 stanza() {
     printf 'Types: deb\nURIs: %s\nSuites: %s\nComponents: main\nSigned-By: %s\n' "$1" "$2" "$keyring"

@@ -6,10 +6,10 @@ pub mod lock;
 pub mod manifest;
 mod moved;
 pub mod provide;
-pub mod toolchain;
-pub mod upstream;
 #[cfg(test)]
 mod tests;
+pub mod toolchain;
+pub mod upstream;
 
 use std::collections::BTreeSet;
 

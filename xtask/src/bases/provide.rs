@@ -11,7 +11,7 @@ use anyhow::{Context, Result, bail, ensure};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Bases, Base, Entry, Lock, Origin, Package, Rebuild, Recipe, Script,
+    Base, Bases, Entry, Lock, Origin, Package, Rebuild, Recipe, Script,
     toolchain::{self, Toolchain},
     upstream,
 };
@@ -83,12 +83,20 @@ impl<'a> Provider<'a> {
     /// When the lock has no entry for one, with the command that makes it.
     pub fn order(&self, wanted: &[&'a ImageName]) -> Result<Vec<&'a Base>> {
         // The list wants the recipe out of the base that it hands in.
-        let order = self.bases.in_build_order(wanted.iter().copied(), |base| match self.source(base) {
-            Ok(Source::Recipe(recipe)) => base.recipes().find(|candidate| candidate.id == recipe.id),
-            _ => None,
-        });
+        let order =
+            self.bases
+                .in_build_order(wanted.iter().copied(), |base| match self.source(base) {
+                    Ok(Source::Recipe(recipe)) => {
+                        base.recipes().find(|candidate| candidate.id == recipe.id)
+                    }
+                    _ => None,
+                });
         let names = order.iter().map(|base| &base.name);
-        crate::problem::Problems::none_or(self.lock.missing(self.project, names, &self.platform.to_string()))?;
+        crate::problem::Problems::none_or(self.lock.missing(
+            self.project,
+            names,
+            &self.platform.to_string(),
+        ))?;
         Ok(order)
     }
 
@@ -99,14 +107,19 @@ impl<'a> Provider<'a> {
     pub fn ready(&self, base: &Base, made: &[Provided]) -> Result<Option<Provided>> {
         let source = self.source(base)?;
         let folder = self.folder(base, &source);
-        let Some(record) = fs::read(folder.join("base.json")).ok().and_then(|bytes| serde_json::from_slice::<Record>(&bytes).ok()) else {
+        let Some(record) = fs::read(folder.join("base.json"))
+            .ok()
+            .and_then(|bytes| serde_json::from_slice::<Record>(&bytes).ok())
+        else {
             return Ok(None);
         };
         if record.key != self.key(&source, made)? {
             return Ok(None);
         }
         // A layout that was damaged since is made again.
-        let Ok(layout) = Layout::open(&folder.join("layout")) else { return Ok(None) };
+        let Ok(layout) = Layout::open(&folder.join("layout")) else {
+            return Ok(None);
+        };
         self.provided(base, &source, layout, &record).map(Some)
     }
 
@@ -114,47 +127,82 @@ impl<'a> Provider<'a> {
     ///
     /// # Errors
     /// What failed, naming the base and where the full log lies.
-    pub fn make(&self, base: &Base, made: &[Provided], workshop: &Workshop<'_>) -> Result<Provided> {
+    pub fn make(
+        &self,
+        base: &Base,
+        made: &[Provided],
+        workshop: &Workshop<'_>,
+    ) -> Result<Provided> {
         let source = self.source(base)?;
         let folder = self.folder(base, &source);
         files::create_dir_all(&folder)?;
         let target = folder.join("layout");
-        let log = self.project.logs().join(format!("base-{}.log", slug(&base.name)));
+        let log = self
+            .project
+            .logs()
+            .join(format!("base-{}.log", slug(&base.name)));
         let _ = fs::remove_file(&log);
         let task = self.progress.task(format!("base {}", base.written));
         let layout = match &source {
             Source::Upstream(digest) => self.mirror(base, digest, &target)?,
             Source::Archive { path, .. } => self.unpack_archive(base, path, &target)?,
-            Source::Recipe(recipe) => self.rebuild(recipe, made, workshop, &target, &log).with_context(|| format!("{}: cannot be rebuilt", base.written))?,
+            Source::Recipe(recipe) => self
+                .rebuild(recipe, made, workshop, &target, &log)
+                .with_context(|| format!("{}: cannot be rebuilt", base.written))?,
         };
         let record = self.record(&source, &layout, made)?;
-        files::write_atomic(&folder.join("base.json"), serde_json::to_vec_pretty(&record)?)?;
+        files::write_atomic(
+            &folder.join("base.json"),
+            serde_json::to_vec_pretty(&record)?,
+        )?;
         let provided = self.provided(base, &source, layout, &record)?;
-        task.done(format!("{} ({})", provided.source, crate::human::bytes(transfer_bytes(&provided.layout))));
+        task.done(format!(
+            "{} ({})",
+            provided.source,
+            crate::human::bytes(transfer_bytes(&provided.layout))
+        ));
         Ok(provided)
     }
 
     fn source(&self, base: &Base) -> Result<Source<'a>> {
         let platform = self.platform.to_string();
         let entry = self.lock.get(&base.name, &platform).with_context(|| {
-            format!("{} is not in bases.lock for {platform}; mend: cargo xtask bases update {0}", base.written)
+            format!(
+                "{} is not in bases.lock for {platform}; mend: cargo xtask bases update {0}",
+                base.written
+            )
         })?;
         // The caller's reference may live shorter than the list it stands in.
-        let base = self.bases.get(&base.name).context("bases come from bases.toml")?;
+        let base = self
+            .bases
+            .get(&base.name)
+            .context("bases come from bases.toml")?;
         match &entry.origin {
             Origin::Upstream => match &entry.digest {
                 Some(digest) => Ok(Source::Upstream(digest.clone())),
-                None => bail!("{0}: nobody has resolved its digest yet; mend: cargo xtask bases update {0}", base.written),
+                None => bail!(
+                    "{0}: nobody has resolved its digest yet; mend: cargo xtask bases update {0}",
+                    base.written
+                ),
             },
             Origin::Rebuilt(_) => recipe(base, base.recipe.as_ref(), "recipe"),
             Origin::StandIn(_) => recipe(base, base.stand_in.as_ref(), "stand_in"),
-            Origin::Archive { file, sha256, otherwise } => match self.archive(file, sha256)? {
-                Some(path) => Ok(Source::Archive { path, sha256: sha256.clone() }),
+            Origin::Archive {
+                file,
+                sha256,
+                otherwise,
+            } => match self.archive(file, sha256)? {
+                Some(path) => Ok(Source::Archive {
+                    path,
+                    sha256: sha256.clone(),
+                }),
                 None if otherwise.is_some() => recipe(base, base.stand_in.as_ref(), "stand_in"),
                 None => bail!(
                     "{}: its archive {file} is not at hand; mend: download it from {} and name the folder with --base-archives",
                     base.written,
-                    base.archive.as_ref().map_or("its publisher", |archive| &archive.url)
+                    base.archive
+                        .as_ref()
+                        .map_or("its publisher", |archive| &archive.url)
                 ),
             },
         }
@@ -162,11 +210,19 @@ impl<'a> Provider<'a> {
 
     /// The archive in the folder that the caller named, its bytes checked.
     fn archive(&self, file: &str, sha256: &Digest) -> Result<Option<PathBuf>> {
-        let Some(path) = self.archives.map(|folder| folder.join(file)).filter(|path| path.is_file()) else {
+        let Some(path) = self
+            .archives
+            .map(|folder| folder.join(file))
+            .filter(|path| path.is_file())
+        else {
             return Ok(None);
         };
         let (found, _) = Digest::of_reader(fs::File::open(&path)?)?;
-        ensure!(found == *sha256, "{} has {found}, but bases.lock names {sha256}; mend: download it again", path.display());
+        ensure!(
+            found == *sha256,
+            "{} has {found}, but bases.lock names {sha256}; mend: download it again",
+            path.display()
+        );
         Ok(Some(path))
     }
 
@@ -176,7 +232,10 @@ impl<'a> Provider<'a> {
             Source::Archive { .. } => "archive",
             Source::Recipe(_) => "recipe",
         };
-        self.project.lab().join("bases").join(format!("{}-{kind}", slug(&base.name)))
+        self.project
+            .lab()
+            .join("bases")
+            .join(format!("{}-{kind}", slug(&base.name)))
     }
 
     /// Everything that the made base depends on and that we can know before.
@@ -192,7 +251,9 @@ impl<'a> Provider<'a> {
                 }
                 for reference in recipe.references() {
                     let below = made.iter().find(|base| base.name == reference.name);
-                    text += &below.map(|base| format!("on {}\n", base.layout.digest())).unwrap_or_default();
+                    text += &below
+                        .map(|base| format!("on {}\n", base.layout.digest()))
+                        .unwrap_or_default();
                 }
             }
         }
@@ -200,10 +261,18 @@ impl<'a> Provider<'a> {
     }
 
     fn record(&self, source: &Source<'_>, layout: &Layout, made: &[Provided]) -> Result<Record> {
-        let mut record = Record { key: self.key(source, made)?, recipe_id: String::new(), packages: vec![], toolchain: vec![] };
+        let mut record = Record {
+            key: self.key(source, made)?,
+            recipe_id: String::new(),
+            packages: vec![],
+            toolchain: vec![],
+        };
         if let Source::Recipe(recipe) = source {
             record.recipe_id = recipe.id.short();
-            record.packages = debian_packages(layout)?.iter().map(|package| format!("{} {}", package.name, package.version)).collect();
+            record.packages = debian_packages(layout)?
+                .iter()
+                .map(|package| format!("{} {}", package.name, package.version))
+                .collect();
             if uses_toolchain(recipe) {
                 record.toolchain.push(toolchain::identity()?.to_string());
             }
@@ -211,8 +280,17 @@ impl<'a> Provider<'a> {
         Ok(record)
     }
 
-    fn provided(&self, base: &Base, source: &Source<'_>, layout: Layout, record: &Record) -> Result<Provided> {
-        let locked = self.lock.get(&base.name, &self.platform.to_string()).context("it has a source, so it has an entry")?;
+    fn provided(
+        &self,
+        base: &Base,
+        source: &Source<'_>,
+        layout: Layout,
+        record: &Record,
+    ) -> Result<Provided> {
+        let locked = self
+            .lock
+            .get(&base.name, &self.platform.to_string())
+            .context("it has a source, so it has an entry")?;
         let mut entry = locked.clone();
         let (mut named, mut id) = (entry.source(), entry.id().unwrap_or_default());
         if matches!(source, Source::Recipe(_)) {
@@ -237,7 +315,13 @@ impl<'a> Provider<'a> {
         if !stood_in {
             entry.digest = Some(layout.digest().clone());
         }
-        Ok(Provided { name: base.name.clone(), layout, entry, source: named, id })
+        Ok(Provided {
+            name: base.name.clone(),
+            layout,
+            entry,
+            source: named,
+            id,
+        })
     }
 
     fn mirror(&self, base: &Base, digest: &Digest, target: &Path) -> Result<Layout> {
@@ -248,38 +332,70 @@ impl<'a> Provider<'a> {
     }
 
     fn unpack_archive(&self, base: &Base, archive: &Path, target: &Path) -> Result<Layout> {
-        let config = base.recipes().find(|recipe| !recipe.config.cmd.is_empty()).map(|recipe| &recipe.config);
+        let config = base
+            .recipes()
+            .find(|recipe| !recipe.config.cmd.is_empty())
+            .map(|recipe| &recipe.config);
         let writer = LayoutWriter::create(target)?;
         let layer = layer_from_archive(&writer, archive)?;
         let file = archive.file_name().unwrap_or_default().to_string_lossy();
-        image_from_layers(writer, &[(layer.layer, format!("ADD {file} /"))], &self.image_config(config))
+        image_from_layers(
+            writer,
+            &[(layer.layer, format!("ADD {file} /"))],
+            &self.image_config(config),
+        )
     }
 
-    fn rebuild(&self, recipe: &Recipe, made: &[Provided], workshop: &Workshop<'_>, target: &Path, log: &Path) -> Result<Layout> {
+    fn rebuild(
+        &self,
+        recipe: &Recipe,
+        made: &[Provided],
+        workshop: &Workshop<'_>,
+        target: &Path,
+        log: &Path,
+    ) -> Result<Layout> {
         match &recipe.script {
             Script::Rootfs(script) => {
                 let lab = workshop.lab.context("a rootfs.sh runs in the lab engine; mend: use --engine lab, or bases update --source upstream")?;
                 let epoch = crate::normalise::EPOCH_S.to_string();
-                let mut run = lab.script(&recipe.name, script, &[("SOURCE_DATE_EPOCH", &epoch)], log)?;
+                let mut run =
+                    lab.script(&recipe.name, script, &[("SOURCE_DATE_EPOCH", &epoch)], log)?;
                 let stdout = run.take_stdout().context("stdout is piped")?;
                 let writer = LayoutWriter::create(target)?;
                 let layer = layer_from_tar(&writer, fs::File::from(stdout));
                 // A script that failed gives half a tar; its own words matter.
                 run.wait()?;
                 let created_by = format!("rootfs.sh of experiments/bases/{}", recipe.name);
-                image_from_layers(writer, &[(layer?.layer, created_by)], &self.image_config(Some(&recipe.config)))
+                image_from_layers(
+                    writer,
+                    &[(layer?.layer, created_by)],
+                    &self.image_config(Some(&recipe.config)),
+                )
             }
             Script::Dockerfile { path, images } => {
-                let toolchain = if uses_toolchain(recipe) { Some(toolchain::lay_out(self.project)?) } else { None };
+                let toolchain = if uses_toolchain(recipe) {
+                    Some(toolchain::lay_out(self.project)?)
+                } else {
+                    None
+                };
                 let bases: Vec<_> = images
                     .references
                     .iter()
                     .filter_map(|reference| made.iter().find(|base| base.name == reference.name))
                     .map(|base| (&base.name, &base.layout))
                     .collect();
-                let base = images.base.as_ref().and_then(|name| made.iter().find(|base| base.name == *name));
-                let folders: Vec<_> = toolchain.iter().map(|toolchain: &Toolchain| (toolchain::CONTEXT, toolchain.folder.as_path())).collect();
-                let arguments: Vec<_> = toolchain.iter().map(|toolchain| ("RUST_VERSION", toolchain.version.clone())).collect();
+                let base = images
+                    .base
+                    .as_ref()
+                    .and_then(|name| made.iter().find(|base| base.name == *name));
+                let folders: Vec<_> = toolchain
+                    .iter()
+                    .map(|toolchain: &Toolchain| (toolchain::CONTEXT, toolchain.folder.as_path()))
+                    .collect();
+                let arguments: Vec<_> = toolchain
+                    .iter()
+                    .map(|toolchain| ("RUST_VERSION", toolchain.version.clone()))
+                    .collect();
                 let order = Order {
                     dockerfile: path,
                     context: &recipe.folder,
@@ -320,18 +436,28 @@ fn recipe<'a>(base: &Base, recipe: Option<&'a Recipe>, key: &str) -> Result<Sour
 fn uses_toolchain(recipe: &Recipe) -> bool {
     match &recipe.script {
         Script::Rootfs(_) => false,
-        Script::Dockerfile { path, .. } => fs::read_to_string(path).is_ok_and(|text| text.contains(toolchain::CONTEXT)),
+        Script::Dockerfile { path, .. } => {
+            fs::read_to_string(path).is_ok_and(|text| text.contains(toolchain::CONTEXT))
+        }
     }
 }
 
 fn parse(lines: &[String]) -> Result<Vec<Package>> {
-    lines.iter().map(|line| line.parse().map_err(anyhow::Error::msg)).collect()
+    lines
+        .iter()
+        .map(|line| line.parse().map_err(anyhow::Error::msg))
+        .collect()
 }
 
 /// Manifest, config and distinct layers.
 pub fn transfer_bytes(layout: &Layout) -> u64 {
-    let layers: std::collections::BTreeMap<_, _> = layout.layers().iter().map(|layer| (&layer.digest, layer.transfer_bytes)).collect();
-    (layout.manifest_bytes().len() + layout.config_bytes().len()) as u64 + layers.values().sum::<u64>()
+    let layers: std::collections::BTreeMap<_, _> = layout
+        .layers()
+        .iter()
+        .map(|layer| (&layer.digest, layer.transfer_bytes))
+        .collect();
+    (layout.manifest_bytes().len() + layout.config_bytes().len()) as u64
+        + layers.values().sum::<u64>()
 }
 
 /// A base's name as a file name.

@@ -34,8 +34,14 @@ pub struct Toolchain {
 pub fn identity() -> Result<Package> {
     let line = shell::read(shell::command("rustc").arg("--version"))
         .context("the Rust base is made of the Rust toolchain in PATH")?;
-    let version = line.strip_prefix("rustc ").unwrap_or(&line).replace(['(', ')'], "");
-    Ok(Package { name: "rustc".to_owned(), version: version.replace(' ', "-") })
+    let version = line
+        .strip_prefix("rustc ")
+        .unwrap_or(&line)
+        .replace(['(', ')'], "");
+    Ok(Package {
+        name: "rustc".to_owned(),
+        version: version.replace(' ', "-"),
+    })
 }
 
 /// Lays the toolchain out under the lab, once per version.
@@ -45,23 +51,37 @@ pub fn identity() -> Result<Package> {
 /// does not list its files.
 pub fn lay_out(project: &Project) -> Result<Toolchain> {
     let package = identity()?;
-    let version = package.version.split('-').next().unwrap_or_default().to_owned();
+    let version = package
+        .version
+        .split('-')
+        .next()
+        .unwrap_or_default()
+        .to_owned();
     let folder = project.lab().join("toolchain").join(&package.version);
     if !folder.is_dir() {
-        let sysroot = PathBuf::from(shell::read(shell::command("rustc").args(["--print", "sysroot"]))?);
+        let sysroot = PathBuf::from(shell::read(
+            shell::command("rustc").args(["--print", "sysroot"]),
+        )?);
         let unfinished = folder.with_extension("unfinished");
         files::remove_dir_all(&unfinished)?;
         link(&sysroot, &unfinished)?;
         files::replace_dir(&unfinished, &folder)?;
     }
-    Ok(Toolchain { folder, version, package })
+    Ok(Toolchain {
+        folder,
+        version,
+        package,
+    })
 }
 
 fn link(sysroot: &Path, to: &Path) -> Result<()> {
     // Other targets' standard libraries may lie beside the host's own.
     let host = shell::read(shell::command("rustc").args(["--print", "host-tuple"]))?;
     let manifests = COMPONENTS.map(|component| format!("lib/rustlib/manifest-{component}-{host}"));
-    if let Some(absent) = manifests.iter().find(|manifest| !sysroot.join(manifest).is_file()) {
+    if let Some(absent) = manifests
+        .iter()
+        .find(|manifest| !sysroot.join(manifest).is_file())
+    {
         bail!(
             "{} has no {absent}; a toolchain of rustup lists its files there: \
              rustup toolchain install stable --profile minimal",
@@ -75,7 +95,9 @@ fn link(sysroot: &Path, to: &Path) -> Result<()> {
         }
         link_file(&sysroot.join(manifest), &to.join(manifest))?;
     }
-    let components: String = COMPONENTS.map(|component| format!("{component}-{host}\n")).concat();
+    let components: String = COMPONENTS
+        .map(|component| format!("{component}-{host}\n"))
+        .concat();
     files::write_atomic(&to.join("lib/rustlib/components"), components)
 }
 

@@ -87,6 +87,7 @@ impl DataRoot {
             Self::Tmpfs { size_bytes } => Step::Tmpfs {
                 at,
                 size_bytes: *size_bytes,
+                shared: false,
             },
             Self::Disk(folder) => Step::Bind {
                 from: folder.path().to_owned(),

@@ -59,9 +59,14 @@ fn leave_when_stdin_ends() {
 
 fn perform(step: &Step) -> Result<()> {
     match step {
-        Step::Tmpfs { at, size_bytes } => {
+        Step::Tmpfs {
+            at,
+            size_bytes,
+            shared,
+        } => {
             fs::create_dir_all(at)?;
-            let options = std::ffi::CString::new(format!("size={size_bytes},mode=0755"))?;
+            let mode = if *shared { "1777" } else { "0755" };
+            let options = std::ffi::CString::new(format!("size={size_bytes},mode={mode}"))?;
             mount(
                 "tmpfs",
                 at,

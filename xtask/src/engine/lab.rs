@@ -137,6 +137,7 @@ impl Lab {
                 Step::Tmpfs {
                     at: root.clone(),
                     size_bytes: ROOT_BYTES,
+                    shared: false,
                 },
                 Step::Unpack {
                     archive,
@@ -243,6 +244,7 @@ impl Lab {
         spec.steps.push(Step::Tmpfs {
             at: self.root.join("tmp"),
             size_bytes: ROOT_BYTES,
+            shared: true,
         });
         spec.steps.push(Step::Write {
             path: self.root.join("run/script"),
@@ -268,6 +270,7 @@ impl Lab {
             Step::Tmpfs {
                 at: self.root.join("run"),
                 size_bytes: 256 << 20,
+                shared: false,
             },
         ]
     }
@@ -409,7 +412,8 @@ impl LabEngine {
 
     /// Whether the engine finds `program` in its PATH.
     pub fn has(&self, program: &str) -> bool {
-        PATH.split(':').any(|folder| self.namespace.path(folder).join(program).exists())
+        PATH.split(':')
+            .any(|folder| self.namespace.path(folder).join(program).exists())
     }
 
     /// A path of the project as the builder sees it.

@@ -35,8 +35,13 @@ pub struct Spec {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Step {
-    /// Mounts a tmpfs of at most `size_bytes`.
-    Tmpfs { at: PathBuf, size_bytes: u64 },
+    /// Mounts a tmpfs of at most `size_bytes`, writable for everybody, as /tmp
+    /// must be, or for root alone.
+    Tmpfs {
+        at: PathBuf,
+        size_bytes: u64,
+        shared: bool,
+    },
     /// Makes `from` appear at `at` as well, with what is mounted below it.
     Bind {
         from: PathBuf,

@@ -125,6 +125,7 @@ fn mmdebstrap() -> Spec {
             Step::Tmpfs {
                 at: scratch.clone(),
                 size_bytes: SCRATCH_BYTES,
+                shared: true,
             },
             Step::Proc { at: "/proc".into() },
         ],

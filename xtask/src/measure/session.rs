@@ -29,7 +29,11 @@ pub enum Event<'a> {
     /// A discarded cycle is over.
     WarmedUp { target: &'a Target },
     /// A sample, which counts unless it is marked invalid; `why` is for the log.
-    Sample { target: &'a Target, row: SampleRow, why: Option<String> },
+    Sample {
+        target: &'a Target,
+        row: SampleRow,
+        why: Option<String>,
+    },
     /// A visit is over.
     Visited { target: &'a Target },
     /// A variant needs no more samples.
@@ -71,7 +75,10 @@ pub fn run(
             on(Event::Visited { target })?;
             if state.is_done(protocol, block + 1) {
                 state.stopped = true;
-                on(Event::Stopped { target, blocks: block + 1 })?;
+                on(Event::Stopped {
+                    target,
+                    blocks: block + 1,
+                })?;
             }
         }
         if states.iter().all(|state| state.stopped) {
@@ -90,7 +97,11 @@ struct State {
 impl State {
     /// Whether this variant needs no more visits after `blocks` blocks.
     fn is_done(&self, protocol: &Protocol, blocks: u32) -> bool {
-        let counting = |scenario| self.samples.iter().filter(move |row| row.scenario == scenario && row.invalid.is_none());
+        let counting = |scenario| {
+            self.samples
+                .iter()
+                .filter(move |row| row.scenario == scenario && row.invalid.is_none())
+        };
         if counting(NODE_COLD).next().is_none() && self.samples.len() >= FAILURES_MAX {
             return true;
         }
@@ -149,7 +160,14 @@ fn sample<T>(
             // holds the two lists together.
             let invalid = Some(ErrorWord::parse(word).unwrap_or(ErrorWord::ProbeFailed));
             let cold = (word == ErrorWord::NotCold.word()).then_some(false);
-            (SampleRow { invalid, cold, ..row }, Some(detail))
+            (
+                SampleRow {
+                    invalid,
+                    cold,
+                    ..row
+                },
+                Some(detail),
+            )
         }
     }
 }

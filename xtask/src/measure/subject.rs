@@ -53,7 +53,10 @@ impl Subject for LabSubject<'_> {
     fn empty(&self) -> Result<()> {
         let client = self.0.client();
         client.remove_our_containers()?;
-        client.images()?.iter().try_for_each(|image| client.remove_image(image))
+        client
+            .images()?
+            .iter()
+            .try_for_each(|image| client.remove_image(image))
     }
 
     fn settle(&self) -> Result<()> {
@@ -61,7 +64,10 @@ impl Subject for LabSubject<'_> {
         let deadline = Instant::now() + SETTLE_TIMEOUT;
         while dirty_kilobytes()? > SETTLED_KILOBYTES {
             if Instant::now() > deadline {
-                bail!("this machine keeps writing: {} kB are dirty after a minute", dirty_kilobytes()?);
+                bail!(
+                    "this machine keeps writing: {} kB are dirty after a minute",
+                    dirty_kilobytes()?
+                );
             }
             std::thread::sleep(Duration::from_millis(20));
         }
@@ -78,7 +84,9 @@ impl Subject for LabSubject<'_> {
 
     fn start(&self, container: &str, probe: &ProbeSpec) -> Result<(MonoNs, Outcome)> {
         let events = ExecEvents::subscribe()?;
-        let engine = EngineNs { init_pid: self.0.pid() };
+        let engine = EngineNs {
+            init_pid: self.0.pid(),
+        };
         let watch = watch_start(events, engine, probe.clone(), MonoNs::now() + READY_TIMEOUT)?;
         match self.0.client().start(container) {
             Ok(span) => Ok((span.start, watch.join())),
@@ -99,7 +107,11 @@ fn dirty_kilobytes() -> Result<u64> {
     let text = std::fs::read_to_string("/proc/meminfo").context("cannot read /proc/meminfo")?;
     let field = |name: &str| {
         let line = text.lines().find_map(|line| line.strip_prefix(name))?;
-        line.trim_start_matches(':').trim().trim_end_matches(" kB").parse::<u64>().ok()
+        line.trim_start_matches(':')
+            .trim()
+            .trim_end_matches(" kB")
+            .parse::<u64>()
+            .ok()
     };
     let absent = || io::Error::other("/proc/meminfo has no Dirty or Writeback");
     Ok(field("Dirty").ok_or_else(absent)? + field("Writeback").ok_or_else(absent)?)

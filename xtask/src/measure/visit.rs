@@ -7,7 +7,11 @@
 
 use anyhow::Result;
 
-use super::{probe::ProbeSpec, subject::Subject, watch::{Phases as StartPhases, Requests}};
+use super::{
+    probe::ProbeSpec,
+    subject::Subject,
+    watch::{Phases as StartPhases, Requests},
+};
 use crate::{
     clock::MonoNs,
     digest::Digest,
@@ -62,7 +66,10 @@ pub struct Invalid {
 
 impl Invalid {
     fn new(word: &'static str, detail: impl std::fmt::Display) -> Self {
-        Self { word, detail: detail.to_string() }
+        Self {
+            word,
+            detail: detail.to_string(),
+        }
     }
 }
 
@@ -75,8 +82,12 @@ pub fn node_cold(
     target: &Target,
     take_log: &dyn Fn() -> Vec<Exchange>,
 ) -> Result<NodeCold, Invalid> {
-    subject.empty().map_err(|error| Invalid::new("start_failed", format!("{error:#}")))?;
-    subject.settle().map_err(|error| Invalid::new("disturbed", format!("{error:#}")))?;
+    subject
+        .empty()
+        .map_err(|error| Invalid::new("start_failed", format!("{error:#}")))?;
+    subject
+        .settle()
+        .map_err(|error| Invalid::new("disturbed", format!("{error:#}")))?;
     take_log();
     let pull = subject
         .pull(&target.reference)
@@ -92,13 +103,19 @@ pub fn node_cold(
         pull: pull_phases,
         start,
         total_ns: start.end.0 - pull.start.0,
-        served_bytes: log.iter().filter(|exchange| exchange.served_blob().is_some()).map(|exchange| exchange.body_bytes).sum(),
+        served_bytes: log
+            .iter()
+            .filter(|exchange| exchange.served_blob().is_some())
+            .map(|exchange| exchange.body_bytes)
+            .sum(),
     })
 }
 
 /// Measures a start of an image that is there and has been started before.
 pub fn warm(subject: &dyn Subject, target: &Target) -> Result<Start, Invalid> {
-    subject.settle().map_err(|error| Invalid::new("disturbed", format!("{error:#}")))?;
+    subject
+        .settle()
+        .map_err(|error| Invalid::new("disturbed", format!("{error:#}")))?;
     start(subject, target)
 }
 
@@ -110,11 +127,24 @@ fn start(subject: &dyn Subject, target: &Target) -> Result<Start, Invalid> {
     // Outside the timed span, and whatever the outcome: a container left
     // running would disturb every later sample.
     let removed = subject.remove(&container);
-    let (start_sent, outcome) = outcome.map_err(|error| Invalid::new("start_failed", format!("{error:#}")))?;
+    let (start_sent, outcome) =
+        outcome.map_err(|error| Invalid::new("start_failed", format!("{error:#}")))?;
     let started = outcome.map_err(|failure| Invalid::new(failure.word(), failure))?;
     removed.map_err(|error| Invalid::new("start_failed", format!("{error:#}")))?;
-    let requests = Requests { create_sent: create.start, create_answered: create.end, start_sent };
-    let phases = StartPhases::of(requests, &started)
-        .ok_or_else(|| Invalid::new("probe_failed", "the points of the start are not in their order"))?;
-    Ok(Start { phases, attempts: started.attempts, end: started.t_200 })
+    let requests = Requests {
+        create_sent: create.start,
+        create_answered: create.end,
+        start_sent,
+    };
+    let phases = StartPhases::of(requests, &started).ok_or_else(|| {
+        Invalid::new(
+            "probe_failed",
+            "the points of the start are not in their order",
+        )
+    })?;
+    Ok(Start {
+        phases,
+        attempts: started.attempts,
+        end: started.t_200,
+    })
 }

@@ -7,8 +7,9 @@ use anyhow::{Context, Result, bail};
 use super::{State, Workbench, hold, prepare_host};
 use crate::{
     bases::{self, Base, Entry, Lock, Origin, Rebuild, provide::Workshop, upstream},
+    clean,
     cli::{BaseOptions, LabOptions, SourceChoice, Step},
-    clean, elevate, files,
+    elevate, files,
     progress::Progress,
     project::Project,
 };
@@ -21,11 +22,18 @@ pub fn list(project: &Project) -> Result<ExitCode> {
     for base in known.iter() {
         match lock.get(&base.name, &platform) {
             Some(entry) => {
-                let otherwise = if entry.otherwise().is_some() { ", else stand-in" } else { "" };
+                let otherwise = if entry.otherwise().is_some() {
+                    ", else stand-in"
+                } else {
+                    ""
+                };
                 let id = entry.id().unwrap_or_else(|| "not resolved".to_owned());
                 println!("{:<40} {}{otherwise} {id}", base.written, entry.source());
             }
-            None => println!("{:<40} not locked for {platform}: cargo xtask bases update {0}", base.written),
+            None => println!(
+                "{:<40} not locked for {platform}: cargo xtask bases update {0}",
+                base.written
+            ),
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -41,16 +49,28 @@ pub fn add(project: &Project, reference: &str, options: &BaseOptions) -> Result<
 }
 
 /// Resolves bases again and prints what moved in the lock.
-pub fn update(project: &Project, names: &[String], source: Option<SourceChoice>, options: &BaseOptions) -> Result<ExitCode> {
+pub fn update(
+    project: &Project,
+    names: &[String],
+    source: Option<SourceChoice>,
+    options: &BaseOptions,
+) -> Result<ExitCode> {
     let platform = super::state::host_platform()?.to_string();
     let known = bases::Bases::load(project, &platform)?;
     let old = Lock::load(project)?;
     let mut lock = old.clone();
     lock.retain_known(&known);
     for base in chosen(&known, names)? {
-        lock.set(entry(base, lock.get(&base.name, &platform), source, &platform)?);
+        lock.set(entry(
+            base,
+            lock.get(&base.name, &platform),
+            source,
+            &platform,
+        )?);
     }
-    let rebuilds = lock.iter().any(|entry| entry.platform == platform && entry.rebuild().is_some());
+    let rebuilds = lock
+        .iter()
+        .any(|entry| entry.platform == platform && entry.rebuild().is_some());
     if rebuilds && !elevate::is_root() {
         return elevate::rerun_through_sudo();
     }
@@ -70,7 +90,12 @@ pub fn update(project: &Project, names: &[String], source: Option<SourceChoice>,
 }
 
 /// Makes every base once, so that the lock gets its identity.
-fn make(project: &Project, known: &bases::Bases, options: &BaseOptions, rebuilds: bool) -> Result<()> {
+fn make(
+    project: &Project,
+    known: &bases::Bases,
+    options: &BaseOptions,
+    rebuilds: bool,
+) -> Result<()> {
     if !rebuilds {
         return Ok(());
     }
@@ -85,9 +110,16 @@ fn make(project: &Project, known: &bases::Bases, options: &BaseOptions, rebuilds
     let (mut made, mut lock) = (Vec::new(), state.lock.clone());
     {
         let provider = state.provider(&progress);
-        let workshop = Workshop { lab: Some(bench.lab()), builder: bench.builder()? };
+        let workshop = Workshop {
+            lab: Some(bench.lab()),
+            builder: bench.builder()?,
+        };
         let all: Vec<_> = known.iter().map(|base| &base.name).collect();
-        let all: Vec<_> = all.into_iter().filter_map(|name| state.bases.get(name)).map(|base| &base.name).collect();
+        let all: Vec<_> = all
+            .into_iter()
+            .filter_map(|name| state.bases.get(name))
+            .map(|base| &base.name)
+            .collect();
         for base in provider.order(&all)? {
             // A rebuilt base is made anew: that is what was asked for.
             let provided = provider.make(base, &made, &workshop)?;
@@ -103,7 +135,9 @@ fn step_of(options: &BaseOptions) -> Step {
         selection: Vec::new(),
         base_archives: options.base_archives.clone(),
         locked: false,
-        lab: LabOptions { ..options.lab.clone() },
+        lab: LabOptions {
+            ..options.lab.clone()
+        },
     }
 }
 
@@ -112,28 +146,48 @@ fn chosen<'a>(known: &'a bases::Bases, names: &[String]) -> Result<Vec<&'a Base>
         return Ok(known.iter().collect());
     }
     let find = |name: &String| {
-        known.iter().find(|base| base.written == *name || base.name.context_key() == *name).with_context(|| {
-            format!("`{name}` is not in experiments/bases.toml; mend: cargo xtask bases add {name}")
-        })
+        known
+            .iter()
+            .find(|base| base.written == *name || base.name.context_key() == *name)
+            .with_context(|| {
+                format!(
+                    "`{name}` is not in experiments/bases.toml; mend: cargo xtask bases add {name}"
+                )
+            })
     };
     names.iter().map(find).collect()
 }
 
 /// The entry that a base gets: the source that was asked for, else the one it
 /// has, else the first that works anywhere.
-fn entry(base: &Base, old: Option<&Entry>, source: Option<SourceChoice>, platform: &str) -> Result<Entry> {
-    let source = source.or_else(|| old.map(choice_of)).unwrap_or(first_choice(base));
-    let rebuild = |recipe: &bases::Recipe| Rebuild { recipe_id: recipe.id.short(), packages: vec![], toolchain: vec![] };
+fn entry(
+    base: &Base,
+    old: Option<&Entry>,
+    source: Option<SourceChoice>,
+    platform: &str,
+) -> Result<Entry> {
+    let source = source
+        .or_else(|| old.map(choice_of))
+        .unwrap_or(first_choice(base));
+    let rebuild = |recipe: &bases::Recipe| Rebuild {
+        recipe_id: recipe.id.short(),
+        packages: vec![],
+        toolchain: vec![],
+    };
     let (digest, origin) = match source {
         SourceChoice::Upstream => {
-            let resolved = upstream::resolve(&base.name.full(), platform)
-                .map_err(|failure| anyhow::anyhow!("{failure}\n  mend: {}", failure.class.remedy()))?;
+            let resolved = upstream::resolve(&base.name.full(), platform).map_err(|failure| {
+                anyhow::anyhow!("{failure}\n  mend: {}", failure.class.remedy())
+            })?;
             (Some(resolved.digest), Origin::Upstream)
         }
         SourceChoice::Rebuilt => match (&base.recipe, &base.stand_in) {
             (Some(recipe), _) => (None, Origin::Rebuilt(rebuild(recipe))),
             (None, Some(stand_in)) => (None, Origin::StandIn(rebuild(stand_in))),
-            (None, None) => bail!("{}: bases.toml gives it no recipe; mend: --source upstream", base.written),
+            (None, None) => bail!(
+                "{}: bases.toml gives it no recipe; mend: --source upstream",
+                base.written
+            ),
         },
         SourceChoice::Archive => match &base.archive {
             Some(archive) => (
@@ -144,10 +198,18 @@ fn entry(base: &Base, old: Option<&Entry>, source: Option<SourceChoice>, platfor
                     otherwise: base.stand_in.as_ref().map(rebuild),
                 },
             ),
-            None => bail!("{}: bases.toml names no archive of it; mend: --source upstream", base.written),
+            None => bail!(
+                "{}: bases.toml names no archive of it; mend: --source upstream",
+                base.written
+            ),
         },
     };
-    Ok(Entry { name: base.name.clone(), platform: platform.to_owned(), digest, origin })
+    Ok(Entry {
+        name: base.name.clone(),
+        platform: platform.to_owned(),
+        digest,
+        origin,
+    })
 }
 
 fn choice_of(entry: &Entry) -> SourceChoice {

@@ -45,7 +45,10 @@ impl State {
         let (mut made, mut lock) = (Vec::new(), self.lock.clone());
         {
             let provider = self.provider(progress);
-            let workshop = Workshop { lab: Some(bench.lab()), builder: bench.builder()? };
+            let workshop = Workshop {
+                lab: Some(bench.lab()),
+                builder: bench.builder()?,
+            };
             for base in self.base_order(&provider)? {
                 let provided = match provider.ready(base, &made)? {
                     Some(ready) => ready,
@@ -57,9 +60,14 @@ impl State {
         }
         let moved = crate::bases::diff(&self.lock, &lock);
         if self.step.locked && !moved.is_empty() {
-            anyhow::bail!("bases.lock would move, and --locked forbids it:\n{}\nmend: run without --locked", moved.join("\n"));
+            anyhow::bail!(
+                "bases.lock would move, and --locked forbids it:\n{}\nmend: run without --locked",
+                moved.join("\n")
+            );
         }
-        moved.iter().for_each(|line| progress.note(format_args!("bases.lock moves: {line}")));
+        moved
+            .iter()
+            .for_each(|line| progress.note(format_args!("bases.lock moves: {line}")));
         self.provided = made;
         self.save_lock(lock)
     }
@@ -67,7 +75,11 @@ impl State {
     /// Builds what is out of date, twice. A variant that fails is remembered,
     /// the others go on.
     pub fn build(&mut self, bench: &mut Workbench, progress: &Progress) -> Result<()> {
-        let jobs: Vec<Job<'_>> = self.jobs().into_iter().filter(|job| self.build_reason(*job).is_some()).collect();
+        let jobs: Vec<Job<'_>> = self
+            .jobs()
+            .into_iter()
+            .filter(|job| self.build_reason(*job).is_some())
+            .collect();
         if jobs.is_empty() {
             return Ok(());
         }
@@ -78,15 +90,27 @@ impl State {
         });
         // Without its cache the builder has to do everything again; what is
         // shared between variants is still done once.
-        shell::read(builder.docker().args(["builder", "prune", "--all", "--force"])).context("cannot empty the build cache")?;
+        shell::read(
+            builder
+                .docker()
+                .args(["builder", "prune", "--all", "--force"]),
+        )
+        .context("cannot empty the build cache")?;
         let again = self.project.lab().join("images-again");
-        let succeeded: Vec<Job<'_>> = first.iter().filter(|(_, built)| built.is_ok()).map(|(job, _)| *job).collect();
+        let succeeded: Vec<Job<'_>> = first
+            .iter()
+            .filter(|(_, built)| built.is_ok())
+            .map(|(job, _)| *job)
+            .collect();
         let second = self.build_all(&succeeded, builder, "build again", progress, |_, job| {
             again.join(&job.suite.name).join(&job.variant.name)
         });
         let mut errors = Vec::new();
         for (job, built) in first {
-            let twin = second.iter().find(|(twin, _)| twin.key() == job.key()).map(|(_, twin)| twin);
+            let twin = second
+                .iter()
+                .find(|(twin, _)| twin.key() == job.key())
+                .map(|(_, twin)| twin);
             let done = built.and_then(|built| self.judge(job, &built, twin));
             if let Err(error) = done {
                 progress.note(format_args!("error: {}: {error:#}", job.name()));
@@ -124,20 +148,33 @@ impl State {
                 scope.spawn(worker);
             }
         });
-        let mut done = done.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let mut done = done
+            .into_inner()
+            .unwrap_or_else(|poisoned| poisoned.into_inner());
         done.sort_by_key(|(job, _)| job.key());
         done
     }
 
     fn build_one(&self, job: Job<'_>, builder: &LabBuilder, target: &Path) -> Result<Normalised> {
-        let log = self.project.logs().join(format!("{}-{}.build.log", job.suite.name, job.variant.name));
+        let log = self
+            .project
+            .logs()
+            .join(format!("{}-{}.build.log", job.suite.name, job.variant.name));
         if target.starts_with(self.project.lab().join("images")) {
             let _ = fs::remove_file(&log);
         }
         let context = self.context(job)?;
         let names = job.variant.images.build_bases();
-        let bases: Vec<_> = names.iter().filter_map(|name| Some((*name, &self.find(name)?.layout))).collect();
-        let base = job.variant.images.base.as_ref().and_then(|name| self.find(name));
+        let bases: Vec<_> = names
+            .iter()
+            .filter_map(|name| Some((*name, &self.find(name)?.layout)))
+            .collect();
+        let base = job
+            .variant
+            .images
+            .base
+            .as_ref()
+            .and_then(|name| self.find(name));
         let order = Order {
             dockerfile: &job.variant.dockerfile,
             context: &context,
@@ -156,7 +193,11 @@ impl State {
     fn context(&self, job: Job<'_>) -> Result<PathBuf> {
         static COPYING: Mutex<()> = Mutex::new(());
         let _one_at_a_time = lock(&COPYING);
-        let folder = self.project.lab().join("contexts").join(format!("{}-{}", job.suite.name, job.variant.context_id.short()));
+        let folder = self.project.lab().join("contexts").join(format!(
+            "{}-{}",
+            job.suite.name,
+            job.variant.context_id.short()
+        ));
         if !folder.is_dir() {
             let unfinished = folder.with_extension("unfinished");
             files::remove_dir_all(&unfinished)?;
@@ -167,17 +208,31 @@ impl State {
     }
 
     /// Compares the two builds and writes down what was found.
-    fn judge(&self, job: Job<'_>, built: &Normalised, twin: Option<&Result<Normalised>>) -> Result<()> {
+    fn judge(
+        &self,
+        job: Job<'_>,
+        built: &Normalised,
+        twin: Option<&Result<Normalised>>,
+    ) -> Result<()> {
         let twin = match twin {
             Some(Ok(twin)) => twin,
             Some(Err(error)) => anyhow::bail!("it built once, but not a second time: {error:#}"),
             None => anyhow::bail!("it was not built a second time"),
         };
         let differences = compare(&built.layout, &twin.layout)?;
-        let log = self.project.logs().join(format!("{}-{}.reproducible.log", job.suite.name, job.variant.name));
-        let lines: Vec<String> = differences.iter().map(|difference| format!("{difference}\n")).collect();
+        let log = self.project.logs().join(format!(
+            "{}-{}.reproducible.log",
+            job.suite.name, job.variant.name
+        ));
+        let lines: Vec<String> = differences
+            .iter()
+            .map(|difference| format!("{difference}\n"))
+            .collect();
         files::write_atomic(&log, lines.concat())?;
-        let buildkit = built.layers.iter().map(|layer| (!layer.from_base).then_some(layer.buildkit_transfer_bytes));
+        let buildkit = built
+            .layers
+            .iter()
+            .map(|layer| (!layer.from_base).then_some(layer.buildkit_transfer_bytes));
         let record = ImageRecord {
             inputs: self.inputs(job).context("its bases are in hand")?.short(),
             reproducible: differences.is_empty(),
@@ -211,7 +266,9 @@ impl State {
                         ));
                     }
                 }
-                Outcome::KeptDespite(word) => progress.note(format_args!("{name}: {word}; its committed row stays")),
+                Outcome::KeptDespite(word) => {
+                    progress.note(format_args!("{name}: {word}; its committed row stays"))
+                }
                 Outcome::Added | Outcome::Replaced | Outcome::Kept => {}
             }
         }
@@ -224,7 +281,11 @@ impl State {
         for provided in &self.provided {
             let key = (provided.name.context_key(), self.platform.to_string());
             let digest = provided.layout.digest();
-            if self.base_rows.get(&key).is_none_or(|row| row.digest.as_ref() != Some(digest)) {
+            if self
+                .base_rows
+                .get(&key)
+                .is_none_or(|row| row.digest.as_ref() != Some(digest))
+            {
                 rows.push(self.base_row(provided)?);
             }
             step.advance(1);
@@ -233,7 +294,10 @@ impl State {
     }
 
     fn base_row(&self, provided: &Provided) -> Result<BaseRow> {
-        let base = self.bases.get(&provided.name).context("bases come from bases.toml")?;
+        let base = self
+            .bases
+            .get(&provided.name)
+            .context("bases come from bases.toml")?;
         let sizes = sizes::measure(&provided.layout, &Default::default())?;
         let published = (base.published_transfer_bytes, base.published_unpacked_bytes);
         let notes = [base.published_source.as_deref(), base.note.as_deref()];
@@ -245,12 +309,23 @@ impl State {
             unpacked_bytes: Some(sizes.unpacked_bytes),
             published_transfer_bytes: published.0,
             published_unpacked_bytes: published.1,
-            transfer_difference_permille: difference_permille(Some(sizes.transfer_bytes), published.0),
-            unpacked_difference_permille: difference_permille(Some(sizes.unpacked_bytes), published.1),
+            transfer_difference_permille: difference_permille(
+                Some(sizes.transfer_bytes),
+                published.0,
+            ),
+            unpacked_difference_permille: difference_permille(
+                Some(sizes.unpacked_bytes),
+                published.1,
+            ),
             layers: Some(sizes.layers.len() as u64),
             id: self.id_of(provided),
             digest: Some(provided.layout.digest().clone()),
-            note: notes.into_iter().flatten().map(|note| note.split_whitespace().collect::<Vec<_>>().join(" ")).collect::<Vec<_>>().join("; "),
+            note: notes
+                .into_iter()
+                .flatten()
+                .map(|note| note.split_whitespace().collect::<Vec<_>>().join(" "))
+                .collect::<Vec<_>>()
+                .join("; "),
         })
     }
 
@@ -261,13 +336,31 @@ impl State {
     fn size_rows(&self, job: Job<'_>) -> Result<(SizeRow, Vec<LayerRow>)> {
         let row = self.named_row(job);
         let Some(record) = self.built(job) else {
-            let error = self.errors.get(&job.key()).copied().unwrap_or(ErrorWord::BuildFailed);
-            return Ok((SizeRow { error: Some(error), ..row }, Vec::new()));
+            let error = self
+                .errors
+                .get(&job.key())
+                .copied()
+                .unwrap_or(ErrorWord::BuildFailed);
+            return Ok((
+                SizeRow {
+                    error: Some(error),
+                    ..row
+                },
+                Vec::new(),
+            ));
         };
         let layout = Layout::open(&self.project.image(&job.suite.name, &job.variant.name))?;
-        let base = job.variant.images.base.as_ref().and_then(|name| self.find(name));
-        let base_layers = base.map(|base| base.layout.leading_layers(base.layout.layers().len())).unwrap_or_default();
-        let sizes = sizes::measure(&layout, &base_layers).with_context(|| format!("{}: cannot be counted", job.name()))?;
+        let base = job
+            .variant
+            .images
+            .base
+            .as_ref()
+            .and_then(|name| self.find(name));
+        let base_layers = base
+            .map(|base| base.layout.leading_layers(base.layout.layers().len()))
+            .unwrap_or_default();
+        let sizes = sizes::measure(&layout, &base_layers)
+            .with_context(|| format!("{}: cannot be counted", job.name()))?;
         let layers = layer_rows(&row, &layout, &sizes, &record);
         let size = SizeRow {
             transfer_bytes: Some(sizes.transfer_bytes),
@@ -291,12 +384,18 @@ impl State {
     fn named_row(&self, job: Job<'_>) -> SizeRow {
         let images = &job.variant.images;
         let base = images.base.as_ref().and_then(|name| self.find(name));
-        let ids = images.build_bases().into_iter().filter_map(|name| Some(format!("{}={}", name.context_key(), self.find(name)?.id)));
+        let ids = images
+            .build_bases()
+            .into_iter()
+            .filter_map(|name| Some(format!("{}={}", name.context_key(), self.find(name)?.id)));
         SizeRow {
             suite: job.suite.name.clone(),
             variant: job.variant.name.clone(),
             platform: self.platform.to_string(),
-            base: images.base.as_ref().map_or_else(|| "scratch".to_owned(), |name| name.context_key()),
+            base: images
+                .base
+                .as_ref()
+                .map_or_else(|| "scratch".to_owned(), |name| name.context_key()),
             base_source: base.map(|base| base.source.to_owned()).unwrap_or_default(),
             base_id: base.and_then(|base| self.id_of(base)),
             build_base_ids: ids.collect::<Vec<_>>().join(" "),
@@ -310,10 +409,27 @@ impl State {
     }
 }
 
-fn layer_rows(row: &SizeRow, layout: &Layout, sizes: &sizes::Sizes, record: &ImageRecord) -> Vec<LayerRow> {
-    let made = layout.config().history().iter().flatten().filter(|entry| entry.empty_layer() != Some(true));
-    let mut created_by = made.map(|entry| one_line(entry.created_by().as_deref().unwrap_or_default()));
-    let numbered = (1..).zip(&sizes.layers).zip(record.buildkit_transfer_bytes.iter().copied().chain(std::iter::repeat(None)));
+fn layer_rows(
+    row: &SizeRow,
+    layout: &Layout,
+    sizes: &sizes::Sizes,
+    record: &ImageRecord,
+) -> Vec<LayerRow> {
+    let made = layout
+        .config()
+        .history()
+        .iter()
+        .flatten()
+        .filter(|entry| entry.empty_layer() != Some(true));
+    let mut created_by =
+        made.map(|entry| one_line(entry.created_by().as_deref().unwrap_or_default()));
+    let numbered = (1..).zip(&sizes.layers).zip(
+        record
+            .buildkit_transfer_bytes
+            .iter()
+            .copied()
+            .chain(std::iter::repeat(None)),
+    );
     numbered
         .map(|((number, layer), buildkit)| LayerRow {
             suite: row.suite.clone(),
@@ -325,7 +441,11 @@ fn layer_rows(row: &SizeRow, layout: &Layout, sizes: &sizes::Sizes, record: &Ima
             unpacked_bytes: Some(layer.unpacked_bytes),
             layer_file_bytes: Some(layer.layer_file_bytes),
             files: Some(layer.files),
-            origin: Some(if layer.from_base { Origin::Base } else { Origin::App }),
+            origin: Some(if layer.from_base {
+                Origin::Base
+            } else {
+                Origin::App
+            }),
             created_by: created_by.next().unwrap_or_default(),
             digest: Some(layer.digest.clone()),
             diff_id: Some(layer.diff_id.clone()),
@@ -338,7 +458,11 @@ fn layer_rows(row: &SizeRow, layout: &Layout, sizes: &sizes::Sizes, record: &Ima
 /// the remedy is another.
 fn word_for(error: &anyhow::Error) -> ErrorWord {
     let text = format!("{error:#}").to_lowercase();
-    if text.contains("no space left on device") { ErrorWord::OutOfSpace } else { ErrorWord::BuildFailed }
+    if text.contains("no space left on device") {
+        ErrorWord::OutOfSpace
+    } else {
+        ErrorWord::BuildFailed
+    }
 }
 
 fn next<'a, T>(queue: &Mutex<std::slice::Iter<'a, T>>) -> Option<&'a T> {
@@ -346,5 +470,7 @@ fn next<'a, T>(queue: &Mutex<std::slice::Iter<'a, T>>) -> Option<&'a T> {
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    mutex
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner)
 }

@@ -14,8 +14,9 @@ use anyhow::{Context, Result};
 pub use bases::{add, list, update};
 
 use crate::{
+    clean,
     cli::{self, RunAll, Step},
-    clean, doctor, elevate,
+    doctor, elevate,
     engine::{Lock, rootfs},
     human, interrupt,
     measure::protocol::Depth,
@@ -43,10 +44,18 @@ pub fn run(project: &Project, options: &RunAll, upto: Upto) -> Result<ExitCode> 
     let progress = Progress::to_stderr();
     let step = &options.step;
     let mut state = State::load(project, step)?;
-    let depth = if options.quick { Depth::Quick } else { Depth::Full };
+    let depth = if options.quick {
+        Depth::Quick
+    } else {
+        Depth::Full
+    };
     let timings = timings::Wanted::of(&state, options, depth)?;
     let work = state.work(upto)?;
-    let units = if upto == Upto::Timings { timings.stale(&state) } else { Vec::new() };
+    let units = if upto == Upto::Timings {
+        timings.stale(&state)
+    } else {
+        Vec::new()
+    };
     if work.is_empty() && units.is_empty() {
         return finish(&mut state, options, upto, &timings);
     }
@@ -54,7 +63,9 @@ pub fn run(project: &Project, options: &RunAll, upto: Upto) -> Result<ExitCode> 
         return elevate::rerun_through_sudo();
     }
     if upto == Upto::Timings && !doctor::is_optimised() && !options.sizes_only {
-        anyhow::bail!("this xtask was built without optimisation and must not time anything; use `cargo xtask`, or --sizes-only");
+        anyhow::bail!(
+            "this xtask was built without optimisation and must not time anything; use `cargo xtask`, or --sizes-only"
+        );
     }
     let lock = hold(project, &step.lab)?;
     clean::sweep(project)?;
@@ -82,7 +93,12 @@ pub fn run(project: &Project, options: &RunAll, upto: Upto) -> Result<ExitCode> 
 
 /// Marks what was put off, prints the table, and turns failed variants into the
 /// exit code.
-fn finish(state: &mut State, options: &RunAll, upto: Upto, timings: &timings::Wanted) -> Result<ExitCode> {
+fn finish(
+    state: &mut State,
+    options: &RunAll,
+    upto: Upto,
+    timings: &timings::Wanted,
+) -> Result<ExitCode> {
     if upto == Upto::Timings && options.sizes_only {
         timings.mark_stale(state)?;
     }
@@ -98,8 +114,11 @@ fn finish(state: &mut State, options: &RunAll, upto: Upto, timings: &timings::Wa
     }
     let failed = state.failed();
     if failed > 0 {
-        eprintln!("error: {failed} of {} failed; their rows have the error word, the logs are in {}",
-            human::count(state.variants(), "variant"), state.project.logs().display());
+        eprintln!(
+            "error: {failed} of {} failed; their rows have the error word, the logs are in {}",
+            human::count(state.variants(), "variant"),
+            state.project.logs().display()
+        );
         return Ok(ExitCode::FAILURE);
     }
     Ok(ExitCode::SUCCESS)
@@ -107,7 +126,9 @@ fn finish(state: &mut State, options: &RunAll, upto: Upto, timings: &timings::Wa
 
 /// Takes the lock on target/lab, saying who has it when somebody does.
 fn hold(project: &Project, lab: &cli::LabOptions) -> Result<Lock> {
-    Lock::take(project, !lab.no_wait, |holder| eprintln!("target/lab is in use by {holder}; waiting for it to end"))
+    Lock::take(project, !lab.no_wait, |holder| {
+        eprintln!("target/lab is in use by {holder}; waiting for it to end")
+    })
 }
 
 /// Installs the one host package that the lab needs: prints it, and asks where
@@ -117,19 +138,33 @@ fn prepare_host(project: &Project, lab: &cli::LabOptions) -> Result<()> {
     if rootfs::has_mmdebstrap() || rootfs::archive(&project.lab()).is_file() {
         return Ok(());
     }
-    eprintln!("the lab engine needs mmdebstrap on this machine; installing it: {}", rootfs::INSTALL);
+    eprintln!(
+        "the lab engine needs mmdebstrap on this machine; installing it: {}",
+        rootfs::INSTALL
+    );
     if !lab.yes && std::env::var_os("CI").is_none() && std::io::stdin().is_terminal() {
         eprint!("go on? [Y/n] ");
         let mut answer = String::new();
         std::io::stdin().read_line(&mut answer)?;
         if !matches!(answer.trim().to_lowercase().as_str(), "" | "y" | "yes") {
-            anyhow::bail!("not installed; install it yourself with: sudo {}", rootfs::INSTALL);
+            anyhow::bail!(
+                "not installed; install it yourself with: sudo {}",
+                rootfs::INSTALL
+            );
         }
     }
-    rootfs::install_mmdebstrap(&project.logs().join("host-packages.log")).context("cannot install mmdebstrap")
+    rootfs::install_mmdebstrap(&project.logs().join("host-packages.log"))
+        .context("cannot install mmdebstrap")
 }
 
 /// A `Step` with nothing of a measurement, as the smaller commands have it.
 pub fn only(step: Step) -> RunAll {
-    RunAll { step, quick: false, refresh: false, sizes_only: true, machine: None, seed: None }
+    RunAll {
+        step,
+        quick: false,
+        refresh: false,
+        sizes_only: true,
+        machine: None,
+        seed: None,
+    }
 }

@@ -18,14 +18,20 @@ use super::{
     workbench::{LARGEST_IMAGE_BYTES, known_builder_id},
 };
 use crate::{
-    bases::{Base, Bases, Lock, provide::{Provided, Provider}},
+    bases::{
+        Base, Bases, Lock,
+        provide::{Provided, Provider},
+    },
     cli::Step,
     digest::Digest,
     dockerfile::ImageName,
     image::Platform,
     measure::protocol::{Depth, Protocol},
     normalise::NORMALISER_ID,
-    progress::{Progress, plan::{Plan, PlannedSession}},
+    progress::{
+        Progress,
+        plan::{Plan, PlannedSession},
+    },
     project::Project,
     record::{
         cell::{ErrorWord, Id},
@@ -141,7 +147,15 @@ impl State {
     }
 
     pub fn jobs(&self) -> Vec<Job<'_>> {
-        self.suites.iter().flat_map(|suite| suite.variants.iter().map(move |variant| Job { suite, variant })).collect()
+        self.suites
+            .iter()
+            .flat_map(|suite| {
+                suite
+                    .variants
+                    .iter()
+                    .map(move |variant| Job { suite, variant })
+            })
+            .collect()
     }
 
     pub fn variants(&self) -> usize {
@@ -190,7 +204,12 @@ impl State {
     ///
     /// Method: METHODOLOGY.md, "Size".
     pub fn inputs(&self, job: Job<'_>) -> Option<Digest> {
-        let Variant { dockerfile_id, context_id, images, .. } = job.variant;
+        let Variant {
+            dockerfile_id,
+            context_id,
+            images,
+            ..
+        } = job.variant;
         let mut text = format!(
             "platform {}\nbuilder {}\nmethod {}\ndockerfile {dockerfile_id}\ncontext {context_id}\n",
             self.platform,
@@ -204,24 +223,45 @@ impl State {
     }
 
     pub fn record_path(&self, job: Job<'_>) -> PathBuf {
-        self.project.image(&job.suite.name, &job.variant.name).with_extension("json")
+        self.project
+            .image(&job.suite.name, &job.variant.name)
+            .with_extension("json")
     }
 
     /// The record of a variant's image, if it was built of today's inputs.
     pub fn built(&self, job: Job<'_>) -> Option<ImageRecord> {
-        let record: ImageRecord = serde_json::from_slice(&fs::read(self.record_path(job)).ok()?).ok()?;
+        let record: ImageRecord =
+            serde_json::from_slice(&fs::read(self.record_path(job)).ok()?).ok()?;
         let current = record.inputs == self.inputs(job)?.short();
-        let whole = self.project.image(&job.suite.name, &job.variant.name).join("index.json").is_file();
+        let whole = self
+            .project
+            .image(&job.suite.name, &job.variant.name)
+            .join("index.json")
+            .is_file();
         (current && whole).then_some(record)
     }
 
     /// What is out of date before the timings.
     pub fn work(&self, upto: Upto) -> Result<Work> {
         let progress = Progress::hidden();
-        let missing = self.base_order(&self.provider(&progress))?.into_iter().filter(|base| self.find(&base.name).is_none());
-        let builds = self.jobs().into_iter().filter_map(|job| Some((job.name(), self.build_reason(job)?)));
-        let rows = self.jobs().into_iter().filter(|job| upto >= Upto::Sizes && self.row_is_missing(*job)).count();
-        Ok(Work { bases: missing.map(|base| base.written.clone()).collect(), builds: builds.collect(), rows })
+        let missing = self
+            .base_order(&self.provider(&progress))?
+            .into_iter()
+            .filter(|base| self.find(&base.name).is_none());
+        let builds = self
+            .jobs()
+            .into_iter()
+            .filter_map(|job| Some((job.name(), self.build_reason(job)?)));
+        let rows = self
+            .jobs()
+            .into_iter()
+            .filter(|job| upto >= Upto::Sizes && self.row_is_missing(*job))
+            .count();
+        Ok(Work {
+            bases: missing.map(|base| base.written.clone()).collect(),
+            builds: builds.collect(),
+            rows,
+        })
     }
 
     pub fn build_reason(&self, job: Job<'_>) -> Option<String> {
@@ -229,18 +269,35 @@ impl State {
             return None;
         }
         let known = self.record_path(job).is_file();
-        Some(if known { "what it is built of has moved" } else { "never built here" }.to_owned())
+        Some(
+            if known {
+                "what it is built of has moved"
+            } else {
+                "never built here"
+            }
+            .to_owned(),
+        )
     }
 
     pub fn row_is_missing(&self, job: Job<'_>) -> bool {
-        let key = (job.suite.name.clone(), job.variant.name.clone(), self.platform.to_string());
+        let key = (
+            job.suite.name.clone(),
+            job.variant.name.clone(),
+            self.platform.to_string(),
+        );
         let inputs = self.inputs(job).as_ref().map(Id::from);
-        self.sizes.get(&key).is_none_or(|row| row.error.is_some() || row.inputs != inputs)
+        self.sizes
+            .get(&key)
+            .is_none_or(|row| row.error.is_some() || row.inputs != inputs)
     }
 
     /// What the run is about to do, for the person who started it.
     pub fn plan(&self, work: &Work, units: &[timings::Stale], depth: Depth) -> Plan {
-        let mut builds: Vec<_> = work.bases.iter().map(|base| (format!("base {base}"), "not in target/lab".to_owned())).collect();
+        let mut builds: Vec<_> = work
+            .bases
+            .iter()
+            .map(|base| (format!("base {base}"), "not in target/lab".to_owned()))
+            .collect();
         builds.extend(work.builds.iter().cloned());
         let protocol = Protocol::new(0, depth);
         let sessions = units.iter().map(|stale| PlannedSession {
@@ -250,25 +307,46 @@ impl State {
             blocks_max: protocol.blocks_max(),
             reason: stale.reason.clone(),
         });
-        let measuring: Duration = units.iter().map(|stale| self.expected(&stale.unit.suite, &protocol)).sum();
+        let measuring: Duration = units
+            .iter()
+            .map(|stale| self.expected(&stale.unit.suite, &protocol))
+            .sum();
         let fresh = !crate::engine::rootfs::archive(&self.project.lab()).is_file();
         Plan {
-            download_bytes: DOWNLOAD_PER_BASE_BYTES * work.bases.len() as u64 + if fresh { LAB_DOWNLOAD_BYTES } else { 0 },
+            download_bytes: DOWNLOAD_PER_BASE_BYTES * work.bases.len() as u64
+                + if fresh { LAB_DOWNLOAD_BYTES } else { 0 },
             space_bytes: LARGEST_IMAGE_BYTES * 4,
             space_at: "memory, or target/lab where that is short".to_owned(),
             sessions: sessions.collect(),
-            expected: measuring + BASE_TIME * work.bases.len() as u32 + BUILD_TIME * work.builds.len() as u32
-                + if fresh { crate::engine::rootfs::USUAL_TIME } else { Duration::ZERO },
-            kept: self.jobs().into_iter().filter(|job| !self.row_is_missing(*job)).count(),
+            expected: measuring
+                + BASE_TIME * work.bases.len() as u32
+                + BUILD_TIME * work.builds.len() as u32
+                + if fresh {
+                    crate::engine::rootfs::USUAL_TIME
+                } else {
+                    Duration::ZERO
+                },
+            kept: self
+                .jobs()
+                .into_iter()
+                .filter(|job| !self.row_is_missing(*job))
+                .count(),
             builds,
         }
     }
 
     /// How long a suite's session takes at most, from what its images weigh.
     fn expected(&self, suite: &str, protocol: &Protocol) -> Duration {
-        let rows = self.sizes.rows().filter(|row| row.suite == suite && row.platform == self.platform.to_string());
+        let rows = self
+            .sizes
+            .rows()
+            .filter(|row| row.suite == suite && row.platform == self.platform.to_string());
         let known: Vec<u64> = rows.filter_map(|row| row.transfer_bytes).collect();
-        let variants = self.suites.iter().find(|it| it.name == suite).map_or(0, |it| it.variants.len());
+        let variants = self
+            .suites
+            .iter()
+            .find(|it| it.name == suite)
+            .map_or(0, |it| it.variants.len());
         let unknown = (variants.saturating_sub(known.len())) as u64 * UNKNOWN_TRANSFER_BYTES;
         let bytes = known.iter().sum::<u64>() + unknown;
         let cycle = VISIT_TIME * variants as u32 + Duration::from_secs(bytes / PULL_BYTES_PER_S);
@@ -278,10 +356,18 @@ impl State {
     /// The table's lines for what was selected.
     pub fn lines(&self, timings: &timings::Wanted) -> Result<Vec<Line>> {
         let platform = self.platform.to_string();
-        let view = View { platform: &platform, profile: UNSHAPED, data_root_fs: &timings.data_root_fs };
+        let view = View {
+            platform: &platform,
+            profile: UNSHAPED,
+            data_root_fs: &timings.data_root_fs,
+        };
         let article = |suite: &str, variant: &str| {
             let suite = self.suites.iter().find(|it| it.name == suite)?;
-            suite.variants.iter().find(|it| it.name == variant)?.article_bytes
+            suite
+                .variants
+                .iter()
+                .find(|it| it.name == variant)?
+                .article_bytes
         };
         let mut all = lines(view, &self.sizes, &timings.node, &timings.start, article);
         let selected: Vec<String> = self.jobs().iter().map(Job::name).collect();
@@ -297,7 +383,11 @@ impl State {
     /// Rows of variants that are no longer declared go; nobody else removes them.
     fn forget_undeclared(&mut self) {
         let declared: Vec<(String, String)> = self.jobs().iter().map(Job::key).collect();
-        let is_declared = |suite: &str, variant: &str| declared.iter().any(|(s, v)| (s.as_str(), v.as_str()) == (suite, variant));
+        let is_declared = |suite: &str, variant: &str| {
+            declared
+                .iter()
+                .any(|(s, v)| (s.as_str(), v.as_str()) == (suite, variant))
+        };
         let platform = self.platform.to_string();
         self.sizes.remove_undeclared(&platform, is_declared);
         self.layers.remove_undeclared(&platform, is_declared);
@@ -317,7 +407,10 @@ impl State {
     }
 
     pub fn note_written(&mut self, path: &Path) {
-        let shown = path.strip_prefix(self.project.root()).unwrap_or(path).to_owned();
+        let shown = path
+            .strip_prefix(self.project.root())
+            .unwrap_or(path)
+            .to_owned();
         if !self.written.contains(&shown) {
             self.written.push(shown);
         }
@@ -329,7 +422,8 @@ impl State {
 
     pub fn save_lock(&mut self, lock: Lock) -> Result<()> {
         if lock != self.lock {
-            lock.save(&self.project).context("cannot write experiments/bases.lock")?;
+            lock.save(&self.project)
+                .context("cannot write experiments/bases.lock")?;
             self.lock = lock;
             let path = self.project.experiments().join("bases.lock");
             self.note_written(&path);

@@ -70,9 +70,16 @@ impl Wanted {
         let name = options.machine.clone().unwrap_or_else(|| machine.name());
         // A CI runner is another machine every day: its timings are nobody's.
         let in_ci = std::env::var_os("CI").is_some() && options.machine.is_none();
-        let results = if in_ci { state.project.lab().join("results") } else { state.project.results() };
+        let results = if in_ci {
+            state.project.lab().join("results")
+        } else {
+            state.project.results()
+        };
         let folder = paths::machine(&results, &name);
-        let data_root_fs = super::workbench::planned_file_system(&state.project, state.step.lab.data_root.as_deref())?;
+        let data_root_fs = super::workbench::planned_file_system(
+            &state.project,
+            state.step.lab.data_root.as_deref(),
+        )?;
         Ok(Self {
             node: Table::load(&paths::node(&folder))?,
             start: Table::load(&paths::start(&folder))?,
@@ -96,11 +103,18 @@ impl Wanted {
 
     /// The cells that a suite should have: every variant that was built.
     fn cells(state: &State, suite: &str, scenario: &str) -> Vec<Cell> {
-        let jobs = state.jobs().into_iter().filter(|job| job.suite.name == suite);
+        let jobs = state
+            .jobs()
+            .into_iter()
+            .filter(|job| job.suite.name == suite);
         jobs.filter_map(|job| {
             state.built(job)?;
             let inputs = Id::from(&state.inputs(job)?);
-            Some(Cell { variant: job.variant.name.clone(), scenario: scenario.to_owned(), inputs })
+            Some(Cell {
+                variant: job.variant.name.clone(),
+                scenario: scenario.to_owned(),
+                inputs,
+            })
         })
         .collect()
     }
@@ -108,23 +122,49 @@ impl Wanted {
     /// The units that a run has to measure; those whose images are still to be
     /// built are among them.
     pub fn stale(&self, state: &State) -> Vec<Stale> {
-        state.suites.iter().filter_map(|suite| self.stale_unit(state, &suite.name)).collect()
+        state
+            .suites
+            .iter()
+            .filter_map(|suite| self.stale_unit(state, &suite.name))
+            .collect()
     }
 
     fn stale_unit(&self, state: &State, suite: &str) -> Option<Stale> {
         let unit = self.unit(state, suite);
-        let (cold, warm) = (Self::cells(state, suite, NODE_COLD), Self::cells(state, suite, WARM));
-        let unbuilt = state.jobs().into_iter().find(|job| job.suite.name == suite && state.build_reason(*job).is_some());
-        let node = Share { table: &self.node, wanted: &cold };
-        let start = Share { table: &self.start, wanted: &warm };
-        let first = reasons(&unit, self.depth, &node, &start).first().map(ToString::to_string);
+        let (cold, warm) = (
+            Self::cells(state, suite, NODE_COLD),
+            Self::cells(state, suite, WARM),
+        );
+        let unbuilt = state
+            .jobs()
+            .into_iter()
+            .find(|job| job.suite.name == suite && state.build_reason(*job).is_some());
+        let node = Share {
+            table: &self.node,
+            wanted: &cold,
+        };
+        let start = Share {
+            table: &self.start,
+            wanted: &warm,
+        };
+        let first = reasons(&unit, self.depth, &node, &start)
+            .first()
+            .map(ToString::to_string);
         let reason = if self.refresh {
             Some("asked for by --refresh".to_owned())
         } else {
             first.or_else(|| unbuilt.map(|job| format!("{} is still to be built", job.name())))
         };
-        let variants = state.jobs().into_iter().filter(|job| job.suite.name == suite).count();
-        Some(Stale { unit, cells: 2 * variants, reason: reason? })
+        let variants = state
+            .jobs()
+            .into_iter()
+            .filter(|job| job.suite.name == suite)
+            .count();
+        Some(Stale {
+            unit,
+            cells: 2 * variants,
+            reason: reason?,
+        })
     }
 
     /// Marks what `--sizes-only` puts off.
@@ -133,7 +173,11 @@ impl Wanted {
         let mut start = Table::<StartRow>::load(self.start.path())?;
         for suite in &state.suites {
             let unit = self.unit(state, &suite.name);
-            mark_stale(&mut node, &unit, &Self::cells(state, &suite.name, NODE_COLD));
+            mark_stale(
+                &mut node,
+                &unit,
+                &Self::cells(state, &suite.name, NODE_COLD),
+            );
             mark_stale(&mut start, &unit, &Self::cells(state, &suite.name, WARM));
         }
         for (moved, path) in [(node.save()?, node.path()), (start.save()?, start.path())] {
@@ -167,13 +211,18 @@ impl Wanted {
         for stale in units {
             let targets = push(state, &stale.unit.suite, &registry, &proxy)?;
             let data_root = bench.data_root(options.step.lab.data_root.as_deref())?;
-            let subject = bench.lab().engine(Role::Subject, Store::Containerd, data_root)?;
+            let subject = bench
+                .lab()
+                .engine(Role::Subject, Store::Containerd, data_root)?;
             self.session(state, stale, &targets, &subject, &proxy, options, progress)?;
         }
         Ok(())
     }
 
-    #[expect(clippy::too_many_arguments, reason = "a session is where everything meets")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "a session is where everything meets"
+    )]
     fn session(
         &mut self,
         state: &mut State,
@@ -191,14 +240,27 @@ impl Wanted {
         let suite = &stale.unit.suite;
         // Until the session is over its samples lie outside results/, where
         // rows that nobody summarised would only confuse.
-        let unfinished = state.project.lab().join("sessions").join(format!("{suite}-{}.csv", session.id));
+        let unfinished = state
+            .project
+            .lab()
+            .join("sessions")
+            .join(format!("{suite}-{}.csv", session.id));
         let mut samples = Table::<SampleRow>::empty(&unfinished);
-        let log = state.project.logs().join(format!("{suite}-{UNSHAPED}.session.log"));
+        let log = state
+            .project
+            .logs()
+            .join(format!("{suite}-{UNSHAPED}.session.log"));
         files::write_atomic(&log, "")?;
         let visits = targets.len() as u64 * u64::from(protocol.warm_ups() + protocol.blocks_max());
         let step = progress.step(format!("measure {suite} {UNSHAPED}"), visits);
         let mut on = |event: Event<'_>| record(event, &mut samples, &log, &step, &protocol);
-        session::run(&LabSubject(subject), &|| proxy.take_log(), &protocol, targets, &mut on)?;
+        session::run(
+            &LabSubject(subject),
+            &|| proxy.take_log(),
+            &protocol,
+            targets,
+            &mut on,
+        )?;
         step.done(format!("{} samples", samples.rows().count()));
         let final_path = paths::samples(&self.folder, suite, UNSHAPED, &session.id);
         self.keep(state, stale, &session, &samples, subject)?;
@@ -206,24 +268,43 @@ impl Wanted {
         std::fs::remove_file(&unfinished).context("cannot remove the unfinished session's file")?;
         self.save(state)?;
         state.note_written(&final_path);
-        interrupt::keeps(format!("bases, images, sizes and the session of {suite} are kept"));
+        interrupt::keeps(format!(
+            "bases, images, sizes and the session of {suite} are kept"
+        ));
         Ok(())
     }
 
     /// Puts a finished session's rows in the place of older ones.
-    fn keep(&mut self, state: &mut State, stale: &Stale, session: &Session, samples: &Table<SampleRow>, subject: &LabEngine) -> Result<()> {
+    fn keep(
+        &mut self,
+        state: &mut State,
+        stale: &Stale,
+        session: &Session,
+        samples: &Table<SampleRow>,
+        subject: &LabEngine,
+    ) -> Result<()> {
         let rows: Vec<SampleRow> = samples.rows().cloned().collect();
         let (mut node, mut start) = (Vec::new(), Vec::new());
         for cell in Self::cells(state, &stale.unit.suite, NODE_COLD) {
-            node.push(summarise::node(self.node_cell(stale, session, &cell), &rows));
+            node.push(summarise::node(
+                self.node_cell(stale, session, &cell),
+                &rows,
+            ));
         }
         for cell in Self::cells(state, &stale.unit.suite, WARM) {
-            start.push(summarise::start(self.start_cell(stale, session, &cell), &rows));
+            start.push(summarise::start(
+                self.start_cell(stale, session, &cell),
+                &rows,
+            ));
         }
-        let failed = node.iter().filter_map(|row| Some((row.variant.clone(), row.error?)));
+        let failed = node
+            .iter()
+            .filter_map(|row| Some((row.variant.clone(), row.error?)));
         let failed: Vec<(String, ErrorWord)> = failed.collect();
         for (variant, word) in failed {
-            state.errors.insert((stale.unit.suite.clone(), variant), word);
+            state
+                .errors
+                .insert((stale.unit.suite.clone(), variant), word);
         }
         offer_session(&mut self.node, node);
         offer_session(&mut self.start, start);
@@ -289,8 +370,12 @@ impl Wanted {
 /// Pushes a suite's images and reads them back, so that the registry's own
 /// cache is warm for all of them alike.
 fn push(state: &State, suite: &str, registry: &Registry, proxy: &Proxy) -> Result<Vec<Target>> {
-    let jobs = state.jobs().into_iter().filter(|job| job.suite.name == suite && state.built(*job).is_some());
-    jobs.map(|job| push_one(state, job, registry, proxy)).collect()
+    let jobs = state
+        .jobs()
+        .into_iter()
+        .filter(|job| job.suite.name == suite && state.built(*job).is_some());
+    jobs.map(|job| push_one(state, job, registry, proxy))
+        .collect()
 }
 
 fn push_one(state: &State, job: Job<'_>, registry: &Registry, proxy: &Proxy) -> Result<Target> {
@@ -305,7 +390,11 @@ fn push_one(state: &State, job: Job<'_>, registry: &Registry, proxy: &Proxy) -> 
         variant: job.variant.name.clone(),
         reference: format!("{}/{repository}@{}", proxy.address(), layout.digest()),
         blobs: registry::blobs_of(layout.manifest_bytes())?,
-        layers: layout.layers().iter().map(|layer| layer.digest.clone()).collect(),
+        layers: layout
+            .layers()
+            .iter()
+            .map(|layer| layer.digest.clone())
+            .collect(),
         probe: ProbeSpec {
             port: job.suite.port,
             path: probe.path.clone(),
@@ -315,18 +404,32 @@ fn push_one(state: &State, job: Job<'_>, registry: &Registry, proxy: &Proxy) -> 
     })
 }
 
-fn record(event: Event<'_>, samples: &mut Table<SampleRow>, log: &std::path::Path, step: &Step, protocol: &Protocol) -> Result<()> {
+fn record(
+    event: Event<'_>,
+    samples: &mut Table<SampleRow>,
+    log: &std::path::Path,
+    step: &Step,
+    protocol: &Protocol,
+) -> Result<()> {
     use std::io::Write as _;
     match event {
         Event::WarmedUp { .. } | Event::Visited { .. } => step.advance(1),
         Event::Sample { target, row, why } => {
             if let Some(why) = why {
                 let mut log = files::append(log)?;
-                writeln!(log, "{}/{} block {} {}: {why}", target.suite, target.variant, row.block, row.scenario)?;
+                writeln!(
+                    log,
+                    "{}/{} block {} {}: {why}",
+                    target.suite, target.variant, row.block, row.scenario
+                )?;
             }
             samples.upsert(row);
             samples.save()?;
-            interrupt::keeps(format!("sizes are kept, and {} samples in {}", samples.rows().count(), samples.path().display()));
+            interrupt::keeps(format!(
+                "sizes are kept, and {} samples in {}",
+                samples.rows().count(),
+                samples.path().display()
+            ));
         }
         // The blocks that it no longer needs are done as well.
         Event::Stopped { blocks, .. } => step.advance(u64::from(protocol.blocks_max() - blocks)),
@@ -335,12 +438,16 @@ fn record(event: Event<'_>, samples: &mut Table<SampleRow>, log: &std::path::Pat
 }
 
 fn seed_of(time: SystemTime) -> u64 {
-    time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs()
+    time.duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default()
+        .as_secs()
 }
 
 /// containerd picks an external decompressor silently when one is installed.
 fn decompressor(subject: &LabEngine) -> String {
-    let found = ["igzip", "unpigz"].into_iter().find(|name| subject.has(name));
+    let found = ["igzip", "unpigz"]
+        .into_iter()
+        .find(|name| subject.has(name));
     found.unwrap_or("built in").to_owned()
 }
 
@@ -349,11 +456,22 @@ fn tool(state: &State) -> Tool {
     let git = |arguments: &[&str]| {
         let mut command = shell::command("git");
         // The checkout may belong to the user who called sudo.
-        command.args(["-c", "safe.directory=*", "-C"]).arg(state.project.root()).args(arguments);
+        command
+            .args(["-c", "safe.directory=*", "-C"])
+            .arg(state.project.root())
+            .args(arguments);
         shell::read(&mut command).ok()
     };
     Tool {
         commit: git(&["rev-parse", "--short=12", "HEAD"]).unwrap_or_default(),
-        dirty: git(&["status", "--porcelain", "--", ".", ":!results", ":!experiments/bases.lock"]).is_none_or(|changes| !changes.is_empty()),
+        dirty: git(&[
+            "status",
+            "--porcelain",
+            "--",
+            ".",
+            ":!results",
+            ":!experiments/bases.lock",
+        ])
+        .is_none_or(|changes| !changes.is_empty()),
     }
 }

@@ -27,12 +27,21 @@ pub struct Workbench {
 }
 
 impl Workbench {
-    pub fn open(project: &Project, lock: Lock, _options: &LabOptions, progress: &Progress) -> Result<Self> {
+    pub fn open(
+        project: &Project,
+        lock: Lock,
+        _options: &LabOptions,
+        progress: &Progress,
+    ) -> Result<Self> {
         let task = progress.task("lab engine");
         task.set("unpacking its Debian root (made first, in about 40 s, if this is the first run)");
         let lab = Lab::open(project, lock)?;
         task.done("ready");
-        Ok(Self { builder: None, lab, project: project.clone() })
+        Ok(Self {
+            builder: None,
+            lab,
+            project: project.clone(),
+        })
     }
 
     pub fn lab(&self) -> &Lab {
@@ -42,7 +51,9 @@ impl Workbench {
     /// The builder, started now if it was not.
     pub fn start_builder(&mut self) -> Result<()> {
         if self.builder.is_none() {
-            let engine = self.lab.engine(Role::Builder, Store::Containerd, self.data_root(None)?)?;
+            let engine =
+                self.lab
+                    .engine(Role::Builder, Store::Containerd, self.data_root(None)?)?;
             let id = builder_id(&engine)?;
             files::write_atomic(&id_file(&self.project), &id)?;
             self.builder = Some(LabBuilder { engine, id });
@@ -52,7 +63,9 @@ impl Workbench {
 
     /// The builder that [`start_builder`](Self::start_builder) has started.
     pub fn builder(&self) -> Result<&LabBuilder> {
-        self.builder.as_ref().context("the builder was started before")
+        self.builder
+            .as_ref()
+            .context("the builder was started before")
     }
 
     /// Ends the builder: it must not disturb what is timed, nor hold memory.
@@ -61,14 +74,20 @@ impl Workbench {
     }
 
     pub fn data_root(&self, chosen: Option<&Path>) -> Result<DataRoot> {
-        DataRoot::choose(chosen, &self.project.lab().join("data"), LARGEST_IMAGE_BYTES)
+        DataRoot::choose(
+            chosen,
+            &self.project.lab().join("data"),
+            LARGEST_IMAGE_BYTES,
+        )
     }
 }
 
 /// The builder's version as it was when this project last started one: it enters
 /// the inputs of every row, and a run with nothing to do starts no engine.
 pub fn known_builder_id(project: &Project) -> Option<String> {
-    std::fs::read_to_string(id_file(project)).ok().filter(|_| crate::engine::rootfs::archive(&project.lab()).is_file())
+    std::fs::read_to_string(id_file(project))
+        .ok()
+        .filter(|_| crate::engine::rootfs::archive(&project.lab()).is_file())
 }
 
 fn id_file(project: &Project) -> PathBuf {
@@ -78,7 +97,14 @@ fn id_file(project: &Project) -> PathBuf {
 /// Docker's and buildx's versions without the distribution's suffixes, which
 /// change with every rebuild of a package.
 fn builder_id(engine: &LabEngine) -> Result<String> {
-    let plain = |version: &str| version.trim_start_matches('v').split(['+', '~', '-']).next().unwrap_or_default().to_owned();
+    let plain = |version: &str| {
+        version
+            .trim_start_matches('v')
+            .split(['+', '~', '-'])
+            .next()
+            .unwrap_or_default()
+            .to_owned()
+    };
     let docker = plain(&engine.client().versions()?.docker);
     let line = crate::shell::read(engine.command("docker").args(["buildx", "version"]))?;
     let buildx = plain(line.split_whitespace().nth(1).unwrap_or_default());
