@@ -12,7 +12,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 
 use crate::{
     dockerfile::ImageName,
@@ -70,12 +70,28 @@ fn run(builder: &dyn Builder, order: &Order<'_>, target: &Path) -> Result<Layout
         .stderr(files::append(order.log)?);
     let mut child = shell::spawn(&mut command)?;
     let stdout = child.stdout.take().context("stdout is piped")?;
-    // A build that fails prints no tar, so its own words come before the
-    // reader's.
     let read = read_oci_tar(stdout, target, Some(order.platform));
     let status = child.wait()?;
-    shell::explain(status, &command, order.log)?;
+    // A build that fails prints no tar, so its own words come before the
+    // reader's.
+    if !status.success() {
+        bail!(
+            "build failed: {}\nnote: full log in {}",
+            cause(order.log),
+            order.log.display()
+        );
+    }
     read
+}
+
+/// BuildKit's last word on a failure; above it the log has the step's output.
+fn cause(log: &Path) -> String {
+    let text = std::fs::read_to_string(log).unwrap_or_default();
+    let said = text
+        .lines()
+        .rev()
+        .find_map(|line| line.trim().strip_prefix("ERROR: "));
+    said.map_or_else(|| format!("\n{}", shell::tail(log)), str::to_owned)
 }
 
 fn command(builder: &dyn Builder, order: &Order<'_>) -> Result<Command> {

@@ -20,6 +20,7 @@ use std::{
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
+use crate::image::canonical::{BUILD_LEVEL, ROOTFS_LEVEL};
 pub use crate::image::canonical::{EPOCH_S, EPOCH_TEXT};
 use crate::{
     digest::Digest,
@@ -111,7 +112,7 @@ pub fn normalise(
 pub fn layer_from_tar(writer: &LayoutWriter, mut stream: impl Read) -> Result<Written> {
     let mut spill = writer.scratch_file()?;
     io::copy(&mut stream, &mut spill)?;
-    from_spill(writer, spill)
+    from_spill(writer, spill, ROOTFS_LEVEL)
 }
 
 fn keep(writer: &LayoutWriter, source: &Layout, layer: &Layer) -> Result<LayerBlob> {
@@ -127,12 +128,12 @@ fn rewrite(writer: &LayoutWriter, source: &Layout, layer: &Layer) -> Result<Laye
     let mut stream = LayerStream::of(source, layer)?;
     io::copy(&mut stream, &mut spill)?;
     stream.verify(layer)?;
-    Ok(from_spill(writer, spill)?.layer)
+    Ok(from_spill(writer, spill, BUILD_LEVEL)?.layer)
 }
 
 /// Sorting needs every entry's place before the first is written, so the stream
 /// lies in a file: memory holds names and offsets, never contents.
-fn from_spill(writer: &LayoutWriter, mut spill: File) -> Result<Written> {
+fn from_spill(writer: &LayoutWriter, mut spill: File, level: u32) -> Result<Written> {
     spill.seek(SeekFrom::Start(0))?;
     let mut tar = TarReader::new(BufReader::with_capacity(1 << 17, &spill));
     let mut tree = Tree::default();
@@ -140,7 +141,7 @@ fn from_spill(writer: &LayoutWriter, mut spill: File) -> Result<Written> {
         tree.add(entry)?;
     }
     tar.finish()?;
-    write_layer(writer, &tree, &spill)
+    write_layer(writer, &tree, &spill, level)
 }
 
 /// The config with every time at the epoch and without what BuildKit says about

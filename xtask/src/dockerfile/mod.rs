@@ -85,16 +85,22 @@ impl Dockerfile {
         reader.finish()
     }
 
-    /// The images beside the base: those that build, or lend files.
-    pub fn build_bases(&self) -> Vec<&ImageName> {
+    /// Every image that the build reads, the base among them.
+    pub fn images(&self) -> Vec<&ImageName> {
         let mut names: Vec<_> = self
             .references
             .iter()
             .map(|reference| &reference.name)
-            .filter(|name| Some(*name) != self.base.as_ref())
             .collect();
         names.sort();
         names.dedup();
+        names
+    }
+
+    /// The images beside the base: those that build, or lend files.
+    pub fn build_bases(&self) -> Vec<&ImageName> {
+        let mut names = self.images();
+        names.retain(|name| Some(*name) != self.base.as_ref());
         names
     }
 }

@@ -44,7 +44,7 @@ row! {
         base_source: String,
         /// The identity of that base.
         base_id: Option<Id>,
-        /// The identities of every base that the build read, as `reference=id`, separated by spaces.
+        /// The identities of the images beside the base that the build read, as `reference=id`, separated by spaces.
         build_base_ids: String,
         /// The Dockerfile's identity.
         dockerfile_id: Option<Id>,

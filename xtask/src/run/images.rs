@@ -164,7 +164,7 @@ impl State {
             let _ = fs::remove_file(&log);
         }
         let context = self.context(job)?;
-        let names = job.variant.images.build_bases();
+        let names = job.variant.images.images();
         let bases: Vec<_> = names
             .iter()
             .filter_map(|name| Some((*name, &self.find(name)?.layout)))

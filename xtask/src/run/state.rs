@@ -179,7 +179,7 @@ impl State {
             .suites
             .iter()
             .flat_map(|suite| &suite.variants)
-            .flat_map(|variant| variant.images.build_bases())
+            .flat_map(|variant| variant.images.images())
             .collect();
         provider.order(&wanted)
     }
@@ -216,7 +216,7 @@ impl State {
             self.builder_id.as_ref()?,
             method(),
         );
-        for name in images.build_bases() {
+        for name in images.images() {
             text += &format!("base {name} {}\n", self.find(name)?.id);
         }
         Some(Digest::of(text))
