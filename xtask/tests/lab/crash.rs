@@ -31,8 +31,7 @@ pub fn during_a_build() -> Result<()> {
     // It binds no port: builds share the host's network.
     let never_ends = tiny::dockerfile("answer=never_listen").replace("CMD", "RUN");
     tiny::add(&sandbox, "variant", &never_ends)?;
-    let builds = |run: &Run| Ok(run.serves()?);
-    end_both_ways(&sandbox, builds)?;
+    end_both_ways(&sandbox, Run::serves)?;
     tiny::set(&sandbox, "variant", &tiny::dockerfile(""))?;
     goes_on(&sandbox)
 }

@@ -23,9 +23,11 @@ use xtask::{elevate, engine::init};
 
 use ability::Ability;
 
+type Test = fn() -> Result<()>;
+
 /// In an order in which later ones find what earlier ones made. Each can also
 /// run alone.
-const TESTS: &[(&str, fn() -> Result<()>)] = &[
+const TESTS: &[(&str, Test)] = &[
     ("doctor_says_ready", commands::doctor_says_ready),
     (
         "run_all_quick_ends_with_rows_for_every_variant_of_both_suites",
@@ -123,7 +125,7 @@ fn main() -> ExitCode {
 
 /// Where a test cannot run it counts as ignored, by name; where all of them
 /// must run that is a failure.
-fn trial(name: &str, test: fn() -> Result<()>, ability: &Ability) -> Trial {
+fn trial(name: &str, test: Test, ability: &Ability) -> Trial {
     let hindrance = ability.hindrance(name);
     if let Some(why) = &hindrance {
         eprintln!("{name}: cannot run here: {why}");
