@@ -23,26 +23,44 @@ pub fn run(project: &Project) -> Result<u64> {
     Ok(bytes)
 }
 
-/// Removes what an interrupted run may have left: temporary files that never
-/// got their name, and data roots on a disk. Needs the lock.
+/// Removes what an interrupted run may have left: temporary files and folders
+/// that never got their name, data roots on a disk, sessions that were not
+/// finished. Needs the lock.
 pub fn sweep(project: &Project) -> Result<()> {
-    for folder in [project.results(), project.lab(), project.lab().join("data")] {
-        let Ok(entries) = fs::read_dir(&folder) else {
-            continue;
-        };
-        for entry in entries {
-            let path = entry?.path();
-            let name = path
-                .file_name()
-                .unwrap_or_default()
-                .to_string_lossy()
-                .into_owned();
-            if name.starts_with(".tmp-") && path.is_file() {
-                fs::remove_file(&path)?;
-            } else if (name.starts_with("data-root-") || name.starts_with(".tmp-")) && path.is_dir()
-            {
-                files::remove_dir_all(&path)?;
-            }
+    let lab = project.lab();
+    files::remove_dir_all(&lab.join("images-again"))?;
+    files::remove_dir_all(&lab.join("sessions"))?;
+    for folder in ["data", "contexts", "toolchain"] {
+        sweep_folder(&lab.join(folder), 0)?;
+    }
+    for folder in ["images", "bases"] {
+        sweep_folder(&lab.join(folder), 2)?;
+    }
+    sweep_folder(&lab, 0)?;
+    sweep_folder(&project.experiments(), 0)?;
+    sweep_folder(&project.results(), 2)
+}
+
+fn sweep_folder(folder: &Path, depth: usize) -> Result<()> {
+    let Ok(entries) = fs::read_dir(folder) else {
+        return Ok(());
+    };
+    for entry in entries {
+        let entry = entry?;
+        let (path, name) = (
+            entry.path(),
+            entry.file_name().to_string_lossy().into_owned(),
+        );
+        let unfinished = name.starts_with(".tmp-")
+            || name.starts_with("data-root-")
+            || name.ends_with(".unfinished");
+        let is_folder = entry.file_type()?.is_dir();
+        if unfinished && is_folder {
+            files::remove_dir_all(&path)?;
+        } else if unfinished {
+            fs::remove_file(&path).with_context(|| format!("cannot remove {}", path.display()))?;
+        } else if is_folder && depth > 0 {
+            sweep_folder(&path, depth - 1)?;
         }
     }
     Ok(())
