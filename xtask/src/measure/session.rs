@@ -33,7 +33,7 @@ pub enum Event<'a> {
     /// A sample, which counts unless it is marked invalid; `why` is for the log.
     Sample {
         target: &'a Target,
-        row: SampleRow,
+        row: &'a SampleRow,
         why: Option<String>,
     },
     /// A visit is over.
@@ -71,8 +71,12 @@ pub fn run(
                 continue;
             }
             for (row, why) in visitor.samples(target, u64::from(block), 2 * place as u64) {
-                state.samples.push(row.clone());
-                on(Event::Sample { target, row, why })?;
+                on(Event::Sample {
+                    target,
+                    row: &row,
+                    why,
+                })?;
+                state.samples.push(row);
             }
             on(Event::Visited { target })?;
             if state.is_done(protocol, block + 1) {

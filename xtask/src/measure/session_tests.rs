@@ -172,7 +172,7 @@ fn samples(subject: &Scripted, names: &[&str], depth: Depth) -> Vec<SampleRow> {
         &targets,
         &mut |event| {
             if let Event::Sample { row, .. } = event {
-                rows.push(row);
+                rows.push(row.clone());
             }
             Ok(())
         },

@@ -452,7 +452,7 @@ fn record(
                     target.suite, target.variant, row.block, row.scenario
                 )?;
             }
-            samples.upsert(row);
+            samples.upsert(row.clone());
             samples.save()?;
         }
         // The blocks that it no longer needs are done as well.
