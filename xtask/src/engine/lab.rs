@@ -98,7 +98,7 @@ impl Lock {
                 let holder = fs::read_to_string(&path).unwrap_or_default();
                 if !wait {
                     bail!(
-                        "{} is in use by {}; wait for it, or leave out --no-wait",
+                        "{} is in use by {}; try again when that has ended",
                         project.lab().display(),
                         holder.trim()
                     );

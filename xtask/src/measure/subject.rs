@@ -56,7 +56,8 @@ impl Subject for LabSubject<'_> {
         client
             .images()?
             .iter()
-            .try_for_each(|image| client.remove_image(image))
+            .try_for_each(|image| client.remove_image(image))?;
+        self.0.forget_unfinished_pulls()
     }
 
     fn settle(&self) -> Result<()> {

@@ -1,0 +1,62 @@
+//! Whether this machine can run the lab, and what keeps it from that.
+
+use std::process::{Command, Stdio};
+
+use xtask::{doctor, elevate, shell};
+
+use crate::user;
+
+/// What keeps this machine from running tests.
+pub struct Ability {
+    lab: Option<String>,
+    user: Option<String>,
+}
+
+impl Ability {
+    pub fn of_this_machine() -> Self {
+        let missing = doctor::missing();
+        let mut lab: Vec<String> = missing.into_iter().map(|missing| missing.what).collect();
+        if lab.is_empty() && !elevate::is_root() && !sudo_works() {
+            lab.push("the lab engine needs root, and sudo asks for a password".to_owned());
+        }
+        let absent: Vec<_> = ["useradd", "userdel", "runuser"]
+            .into_iter()
+            .chain((!can_install_sudo()).then_some("sudo"))
+            .filter(|program| shell::find(program).is_none())
+            .collect();
+        Self {
+            lab: (!lab.is_empty()).then(|| lab.join("; ")),
+            user: (!absent.is_empty()).then(|| format!("no {}", absent.join(", no "))),
+        }
+    }
+
+    /// Whether the tests can run, but not as this user.
+    pub fn needs_sudo(&self) -> bool {
+        self.lab.is_none() && !elevate::is_root()
+    }
+
+    pub fn hindrance(&self, test: &str) -> Option<String> {
+        let of_user = self.user.clone().filter(|_| test == user::NAME);
+        self.lab.clone().or(of_user)
+    }
+}
+
+/// Under CI a test that does not run is a failure.
+pub fn everything_must_run() -> bool {
+    std::env::var("CI").is_ok_and(|value| value == "true")
+}
+
+/// A CI machine is nobody's, so what a test lacks may be installed there.
+fn can_install_sudo() -> bool {
+    everything_must_run() && elevate::is_root() && shell::find("apt-get").is_some()
+}
+
+/// Whether sudo works without a password.
+fn sudo_works() -> bool {
+    Command::new("sudo")
+        .args(["--non-interactive", "true"])
+        .stdin(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .is_ok_and(|status| status.success())
+}

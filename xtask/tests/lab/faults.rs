@@ -1,0 +1,123 @@
+//! What must never become a time.
+
+use std::sync::OnceLock;
+
+use anyhow::{Result, anyhow, bail, ensure};
+use xtask::{
+    clock::MonoNs,
+    engine::{Span, Store},
+    measure::{
+        probe::ProbeSpec,
+        subject::{LabSubject, Subject},
+        visit::node_cold,
+        watch::Outcome,
+    },
+    proxy::{Fault, Rule},
+};
+
+use crate::{
+    sandbox::Sandbox,
+    subject::Bench,
+    tiny::{self, BIG_BYTES},
+};
+
+/// A bench in a sandbox with a small image and a large one, built once.
+fn bench(data_root_bytes: Option<u64>) -> Result<Bench> {
+    static BUILT: OnceLock<Result<Sandbox, String>> = OnceLock::new();
+    let built = BUILT.get_or_init(|| build().map_err(|error| format!("{error:#}")));
+    let sandbox = built.as_ref().map_err(|error| anyhow!("{error}"))?;
+    Bench::open(sandbox.project()?, Store::Containerd, data_root_bytes)
+}
+
+fn build() -> Result<Sandbox> {
+    let sandbox = tiny::sandbox("faults")?;
+    tiny::add_big_file(&sandbox)?;
+    tiny::add(&sandbox, "small", &tiny::dockerfile(""))?;
+    tiny::add(&sandbox, "big", &tiny::big_dockerfile())?;
+    sandbox.run(&["size"])?.expect(0)?;
+    Ok(sandbox)
+}
+
+pub fn a_full_data_root_is_an_error() -> Result<()> {
+    let too_small = BIG_BYTES as u64 * 2 / 3;
+    let bench = bench(Some(too_small))?;
+    let big = bench.push("tiny", "big")?;
+    let subject = LabSubject(&bench.subject);
+    let Err(invalid) = node_cold(&subject, &big, &|| bench.proxy.take_log()) else {
+        bail!("{too_small} bytes were room enough");
+    };
+    let said = invalid.to_string();
+    ensure!(
+        invalid.word == "pull_failed"
+            && said.contains("no space left on device")
+            && said.contains(&big.reference),
+        "{said}"
+    );
+    let images = bench.subject.client().images()?;
+    ensure!(images.is_empty(), "a half image is left: {images:?}");
+    // And the engine is still good for an image that it has room for.
+    let small = bench.push("tiny", "small")?;
+    node_cold(&subject, &small, &|| bench.proxy.take_log())?;
+    Ok(())
+}
+
+pub fn a_warm_pull_does_not_count() -> Result<()> {
+    let bench = bench(None)?;
+    let target = bench.push("tiny", "small")?;
+    let subject = Forgetful(LabSubject(&bench.subject));
+    let visit = || node_cold(&subject, &target, &|| bench.proxy.take_log());
+    visit()?;
+    match visit() {
+        Err(invalid) if invalid.word == "not_cold" => Ok(()),
+        other => bail!("the image was there already, and it gave {other:?}"),
+    }
+}
+
+pub fn a_corrupted_blob_is_an_error() -> Result<()> {
+    let bench = bench(None)?;
+    let target = bench.push("tiny", "small")?;
+    let subject = LabSubject(&bench.subject);
+    for blob in &target.blobs {
+        bench.proxy.set_faults(vec![Rule {
+            path_contains: blob.digest.to_string(),
+            fault: Fault::Corrupt,
+            times: None,
+        }]);
+        match node_cold(&subject, &target, &|| bench.proxy.take_log()) {
+            Err(invalid) if invalid.word == "pull_failed" => {}
+            other => bail!("{} was corrupt, and it gave {other:?}", blob.digest),
+        }
+    }
+    bench.proxy.set_faults(Vec::new());
+    node_cold(&subject, &target, &|| bench.proxy.take_log())?;
+    Ok(())
+}
+
+/// A subject that does not empty its store.
+struct Forgetful<'a>(LabSubject<'a>);
+
+impl Subject for Forgetful<'_> {
+    fn empty(&self) -> Result<()> {
+        Ok(())
+    }
+
+    fn settle(&self) -> Result<()> {
+        self.0.settle()
+    }
+
+    fn pull(&self, reference: &str) -> Result<Span> {
+        self.0.pull(reference)
+    }
+
+    fn create(&self, reference: &str) -> Result<(String, Span)> {
+        self.0.create(reference)
+    }
+
+    fn start(&self, container: &str, probe: &ProbeSpec) -> Result<(MonoNs, Outcome)> {
+        self.0.start(container, probe)
+    }
+
+    fn remove(&self, container: &str) -> Result<()> {
+        self.0.remove(container)
+    }
+}

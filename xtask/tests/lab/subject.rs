@@ -1,0 +1,73 @@
+//! A lab in this process: registry, recording proxy and subject, as a session
+//! has them.
+
+use anyhow::{Context, Result};
+use xtask::{
+    engine::{DataRoot, Lab, LabEngine, Lock, REGISTRY_STORAGE, Role, Store, namespace::Namespace},
+    image::Layout,
+    measure::{probe::ProbeSpec, visit::Target},
+    project::Project,
+    proxy::{Options, Proxy},
+    registry::{self, Registry},
+    suite::{self, Selection},
+};
+
+/// The single-stage Go image, unpacked.
+const LARGEST_IMAGE_BYTES: u64 = 1_300_000_000;
+
+/// Dropped from top to bottom: who uses comes before who is used.
+pub struct Bench {
+    pub subject: LabEngine,
+    pub proxy: Proxy,
+    pub registry: Registry,
+    _served: Namespace,
+    _lab: Lab,
+    project: Project,
+}
+
+impl Bench {
+    pub fn open(project: Project, store: Store, size_bytes: Option<u64>) -> Result<Self> {
+        let lock = Lock::take(&project, false, |_| ())?;
+        let lab = Lab::open(&project, lock)?;
+        let address = registry::free_address()?;
+        let config = registry::config_yaml(REGISTRY_STORAGE.as_ref(), address)?;
+        let served = lab.registry(&config, address)?;
+        let data_root = match size_bytes {
+            Some(size_bytes) => DataRoot::Tmpfs { size_bytes },
+            None => DataRoot::choose(None, &project.lab().join("data"), LARGEST_IMAGE_BYTES)?,
+        };
+        Ok(Self {
+            subject: lab.engine(Role::Subject, store, data_root)?,
+            proxy: Proxy::start(address, Options::default())?,
+            registry: Registry::at(address)?,
+            _served: served,
+            _lab: lab,
+            project,
+        })
+    }
+
+    /// Pushes a built variant; its target pulls through the proxy.
+    pub fn push(&self, suite: &str, variant: &str) -> Result<Target> {
+        let folder = self.project.image(suite, variant);
+        let layout = Layout::open(&folder)?;
+        let repository = format!("{suite}/{variant}");
+        self.registry.push(&folder, &repository, "test")?;
+        let selection = Selection::parse(&[suite])?;
+        let suites = suite::load(&self.project, &selection, "linux/amd64")?;
+        let suite = suites.first().context("the suite was selected")?;
+        let layers = layout.layers().iter().map(|layer| layer.digest.clone());
+        Ok(Target {
+            suite: suite.name.clone(),
+            variant: variant.to_owned(),
+            reference: format!("{}/{repository}@{}", self.proxy.address(), layout.digest()),
+            blobs: registry::blobs_of(layout.manifest_bytes())?,
+            layers: layers.collect(),
+            probe: ProbeSpec {
+                port: suite.port,
+                path: suite.probe.path.clone(),
+                status: suite.probe.status,
+                body: suite.probe.body.clone().into_bytes(),
+            },
+        })
+    }
+}
