@@ -30,6 +30,9 @@ pub trait Builder: Sync {
     fn sees(&self, path: &Path) -> Result<PathBuf>;
     /// Its version, as it enters the inputs of every row.
     fn id(&self) -> &str;
+    /// Empties its build cache, if that is ours to empty, and says whether it
+    /// did; otherwise a clean build must go without the cache.
+    fn forget(&self) -> Result<bool>;
 }
 
 /// What one build reads.
@@ -44,6 +47,8 @@ pub struct Order<'a> {
     /// The image that the last stage stands on; `None` for scratch.
     pub base: Option<&'a Layout>,
     pub platform: &'a Platform,
+    /// Nothing may come from the build cache.
+    pub no_cache: bool,
     pub log: &'a Path,
 }
 
@@ -58,6 +63,7 @@ pub fn build(builder: &dyn Builder, order: &Order<'_>, target: &Path) -> Result<
     let scratch = tempfile::Builder::new()
         .prefix(".tmp-")
         .tempdir_in(folder)?;
+    files::give_to_owner_of_parent(scratch.path())?;
     let raw = run(builder, order, &scratch.path().join("buildkit"))?;
     let base = base_layers(order, &raw)?;
     normalise(&raw, &base, target, scratch.path())
@@ -74,7 +80,7 @@ fn run(builder: &dyn Builder, order: &Order<'_>, target: &Path) -> Result<Layout
     let status = child.wait()?;
     // A build that fails prints no tar, so its own words come before the
     // reader's.
-    if !status.success() {
+    if !status.success() && !is_full(&read) {
         bail!(
             "build failed: {}\nnote: full log in {}",
             cause(order.log),
@@ -82,6 +88,18 @@ fn run(builder: &dyn Builder, order: &Order<'_>, target: &Path) -> Result<Layout
         );
     }
     read
+}
+
+/// Whether our own side ran out of space: the builder then fails as well,
+/// because nobody reads what it writes, and its words would mislead.
+fn is_full(read: &Result<Layout>) -> bool {
+    let full = |error: &anyhow::Error| {
+        let mut io = error
+            .chain()
+            .filter_map(|cause| cause.downcast_ref::<std::io::Error>());
+        io.any(|cause| cause.kind() == std::io::ErrorKind::StorageFull)
+    };
+    read.as_ref().is_err_and(full)
 }
 
 /// BuildKit's last word on a failure; above it the log has the step's output.
@@ -129,6 +147,13 @@ fn command(builder: &dyn Builder, order: &Order<'_>) -> Result<Command> {
     }
     for (name, value) in order.arguments {
         command.arg(format!("--build-arg={name}={value}"));
+    }
+    // Predefined arguments of every Dockerfile; they reach no layer and no cache key.
+    for (name, value) in shell::proxies() {
+        command.arg(format!("--build-arg={name}={value}"));
+    }
+    if order.no_cache {
+        command.arg("--no-cache");
     }
     command.arg(builder.sees(order.context)?);
     Ok(command)

@@ -24,34 +24,43 @@ pub fn run(project: &Project) -> Result<u64> {
 }
 
 /// Removes what an interrupted run may have left: temporary files and folders
-/// that never got their name, second builds, and data roots on a disk. Needs the
-/// lock.
+/// that never got their name, data roots on a disk, sessions that were not
+/// finished. Needs the lock.
 pub fn sweep(project: &Project) -> Result<()> {
     let lab = project.lab();
     files::remove_dir_all(&lab.join("images-again"))?;
-    sweep_below(&project.results())?;
-    sweep_below(&lab)
+    files::remove_dir_all(&lab.join("sessions"))?;
+    for folder in ["data", "contexts", "toolchain"] {
+        sweep_folder(&lab.join(folder), 0)?;
+    }
+    for folder in ["images", "bases"] {
+        sweep_folder(&lab.join(folder), 2)?;
+    }
+    sweep_folder(&lab, 0)?;
+    sweep_folder(&project.experiments(), 0)?;
+    sweep_folder(&project.results(), 2)
 }
 
-/// Copies of what people wrote: they may call their files as they like.
-const COPIES: &[&str] = &["contexts", "toolchain"];
-
-fn sweep_below(folder: &Path) -> Result<()> {
+fn sweep_folder(folder: &Path, depth: usize) -> Result<()> {
     let Ok(entries) = fs::read_dir(folder) else {
-        return Ok(()); // Nothing was made there yet.
+        return Ok(());
     };
     for entry in entries {
         let entry = entry?;
-        let (path, name) = (entry.path(), entry.file_name());
-        let name = name.to_string_lossy();
-        let is_dir = entry.file_type()?.is_dir();
-        let is_data_root = folder.ends_with("data") && name.starts_with("data-root-");
-        let is_temporary = name.starts_with(".tmp-") || is_data_root;
-        match (is_temporary, is_dir) {
-            (true, true) => files::remove_dir_all(&path)?,
-            (true, false) => fs::remove_file(&path)?,
-            (false, true) if !COPIES.contains(&&*name) => sweep_below(&path)?,
-            (false, _) => {}
+        let (path, name) = (
+            entry.path(),
+            entry.file_name().to_string_lossy().into_owned(),
+        );
+        let unfinished = name.starts_with(".tmp-")
+            || name.starts_with("data-root-")
+            || name.ends_with(".unfinished");
+        let is_folder = entry.file_type()?.is_dir();
+        if unfinished && is_folder {
+            files::remove_dir_all(&path)?;
+        } else if unfinished {
+            fs::remove_file(&path).with_context(|| format!("cannot remove {}", path.display()))?;
+        } else if is_folder && depth > 0 {
+            sweep_folder(&path, depth - 1)?;
         }
     }
     Ok(())
@@ -75,38 +84,4 @@ fn walk(folder: &Path, device: u64, bytes: &mut u64) -> Result<()> {
         *bytes += meta.blocks() * 512;
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn leftovers_go_wherever_they_lie_and_what_people_wrote_stays() {
-        let folder = tempfile::tempdir().unwrap();
-        fs::create_dir_all(folder.path().join("experiments")).unwrap();
-        let project = Project::at(folder.path()).unwrap();
-        let kept = [
-            "results/sizes.csv",
-            "target/lab/images/gin/scratch/index.json",
-            "target/lab/contexts/gin-1/.tmp-theirs",
-        ];
-        let left = [
-            "results/machine/.tmp-1",
-            "target/lab/.tmp-2",
-            "target/lab/images/gin/.tmp-3/buildkit/index.json",
-            "target/lab/images-again/gin/scratch/index.json",
-            "target/lab/data/data-root-4/file",
-        ];
-        for path in kept.iter().chain(&left) {
-            files::write_atomic(&folder.path().join(path), "").unwrap();
-        }
-        sweep(&project).unwrap();
-        for path in kept {
-            assert!(folder.path().join(path).exists(), "{path} is gone");
-        }
-        for path in left {
-            assert!(!folder.path().join(path).exists(), "{path} is left");
-        }
-    }
 }

@@ -67,6 +67,31 @@ pub enum Command {
     Clean,
 }
 
+impl Command {
+    /// Whether the command itself builds, without root, on the engine that is
+    /// there.
+    pub fn uses_host_engine(&self) -> bool {
+        let lab = match self {
+            Self::RunAll(options) | Self::Measure(options) => &options.step.lab,
+            Self::Build(step) | Self::Size(step) => &step.lab,
+            Self::Doctor(lab) => lab,
+            Self::Bases(_) | Self::New { .. } | Self::Clean => return false,
+        };
+        lab.is_host()
+    }
+}
+
+impl LabOptions {
+    /// Whether the engine that is there already is used.
+    pub fn is_host(&self) -> bool {
+        match self.engine {
+            EngineChoice::Host => true,
+            EngineChoice::Lab => false,
+            EngineChoice::Auto => !cfg!(target_os = "linux"),
+        }
+    }
+}
+
 const RUN_ALL_EXAMPLES: &str = "Examples:\n  \
     cargo xtask run-all gin                 one suite\n  \
     cargo xtask run-all gin/scratch axum    one variant of a suite, all of another\n  \

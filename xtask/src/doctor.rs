@@ -7,9 +7,10 @@ use std::{fs, path::Path, process::ExitCode};
 use anyhow::{Context, Result};
 
 use crate::{
+    bases::toolchain,
     cli::LabOptions,
     elevate,
-    engine::{Client, DataRoot, Lab, LabEngine, Lock, Role, Store, rootfs},
+    engine::{Client, DataRoot, HostEngine, Lab, LabEngine, Lock, Role, Store, rootfs},
     project::Project,
     shell,
 };
@@ -30,13 +31,23 @@ impl Missing {
     }
 }
 
+fn host() -> Result<ExitCode> {
+    let versions = HostEngine::connect()?.client().versions()?;
+    println!(
+        "ready to build and count (timings need the lab): Docker {}, store {}",
+        versions.docker, versions.store
+    );
+    Ok(ExitCode::SUCCESS)
+}
+
 /// Everything that can be told without starting an engine.
-pub fn missing() -> Vec<Missing> {
+pub fn missing(project: &Project) -> Vec<Missing> {
     [
         linux(),
         programs(),
         root_or_sudo(),
-        mmdebstrap(),
+        mmdebstrap(project),
+        rust(),
         overlay(),
         cgroups(),
         optimised(),
@@ -51,7 +62,10 @@ pub fn missing() -> Vec<Missing> {
 /// # Errors
 /// When something is missing or the container does not run.
 pub fn run(project: &Project, options: &LabOptions) -> Result<ExitCode> {
-    let missing = missing();
+    if options.is_host() {
+        return host();
+    }
+    let missing = missing(project);
     for Missing { what, mend } in &missing {
         println!("missing: {what}\n  mend: {mend}");
     }
@@ -109,11 +123,21 @@ fn root_or_sudo() -> Option<Missing> {
     })
 }
 
-fn mmdebstrap() -> Option<Missing> {
-    (!rootfs::has_mmdebstrap() && shell::find("apt-get").is_none()).then(|| {
+fn mmdebstrap(project: &Project) -> Option<Missing> {
+    let there = rootfs::has_mmdebstrap() || rootfs::archive(&project.lab()).is_file();
+    (!there).then(|| {
         Missing::new(
-            "no mmdebstrap to make the lab's Debian root, and no apt-get to install it",
-            "install mmdebstrap with this distribution's package manager",
+            "no mmdebstrap to make the lab's Debian root with (run-all installs it where there is apt-get)",
+            format!("sudo {}", rootfs::INSTALL),
+        )
+    })
+}
+
+fn rust() -> Option<Missing> {
+    toolchain::identity().is_err().then(|| {
+        Missing::new(
+            "no rustc in PATH, which the Rust base is made of",
+            "rustup toolchain install stable --profile minimal",
         )
     })
 }

@@ -3,7 +3,8 @@
 
 use std::{
     io::{self, Read as _},
-    process::{Command, ExitCode, Stdio},
+    process::{ChildStdin, Command, ExitCode, Stdio},
+    sync::{Mutex, MutexGuard, PoisonError},
 };
 
 use anyhow::{Context, Result, bail};
@@ -25,6 +26,12 @@ const PASSED_ON: &[&str] = &[
     "SSL_CERT_FILE",
     "BASE_ARCHIVES",
     "CI",
+    "http_proxy",
+    "https_proxy",
+    "no_proxy",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "NO_PROXY",
     "TERM",
     "COLUMNS",
     "NO_COLOR",
@@ -33,6 +40,12 @@ const PASSED_ON: &[&str] = &[
     "RUST_BACKTRACE",
     "XTASK_LOG",
 ];
+
+/// Held while the inner process may live.
+fn tether() -> MutexGuard<'static, Option<ChildStdin>> {
+    static TETHER: Mutex<Option<ChildStdin>> = Mutex::new(None);
+    TETHER.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// Whether this process may make the lab itself.
 pub fn is_root() -> bool {
@@ -67,11 +80,10 @@ pub fn rerun_through_sudo() -> Result<ExitCode> {
         .args(std::env::args_os().skip(1))
         .stdin(Stdio::piped());
     let mut child = shell::spawn(&mut command)?;
-    // A Ctrl-C reaches the inner process as well, and it has the last word.
-    ctrlc::set_handler(|| {})?;
-    let tether = child.stdin.take();
+    *tether() = child.stdin.take();
+    // Without its tether the inner process leaves, and it has the last word.
+    ctrlc::set_handler(|| drop(tether().take()))?;
     let status = child.wait()?;
-    drop(tether);
     Ok(u8::try_from(status.code().unwrap_or(1)).map_or(ExitCode::FAILURE, ExitCode::from))
 }
 

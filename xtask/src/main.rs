@@ -40,12 +40,23 @@ fn run_as_init() -> Option<Result<ExitCode>> {
     }
 }
 
+/// What the parts say to a developer: XTASK_LOG=debug, or xtask::proxy=trace.
+fn log_to_stderr() {
+    let filter =
+        tracing_subscriber::EnvFilter::try_from_env("XTASK_LOG").unwrap_or_else(|_| "warn".into());
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .init();
+}
+
 fn dispatch(cli: Cli) -> Result<ExitCode> {
+    log_to_stderr();
     let project = Project::at(&root(cli.project.as_deref())?)?;
     if cli.tethered {
         elevate::follow_the_tether();
     }
-    if cli.tethered || elevate::is_root() {
+    if cli.tethered || elevate::is_root() || cli.command.uses_host_engine() {
         interrupt::install()?;
     }
     match cli.command {

@@ -62,6 +62,12 @@ pub fn read(command: &mut Command) -> Result<String> {
     Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
+/// A shell for short commands of the host's own tools, written with
+/// `xshell::cmd!`.
+pub fn shell() -> Result<xshell::Shell> {
+    xshell::Shell::new().context("cannot see the current folder")
+}
+
 /// `Ok` for success, else an error that quotes the end of `log`.
 pub fn explain(status: ExitStatus, command: &Command, log: &Path) -> Result<()> {
     if status.success() {
@@ -89,6 +95,22 @@ pub fn tail(log: &Path) -> String {
         .collect::<String>()
         .trim_end()
         .to_owned()
+}
+
+/// The caller's HTTP proxies, which downloads inside the lab need as well.
+pub fn proxies() -> Vec<(String, String)> {
+    let names = [
+        "http_proxy",
+        "https_proxy",
+        "no_proxy",
+        "HTTP_PROXY",
+        "HTTPS_PROXY",
+        "NO_PROXY",
+    ];
+    names
+        .into_iter()
+        .filter_map(|name| Some((name.to_owned(), std::env::var(name).ok()?)))
+        .collect()
 }
 
 /// Where `program` lies in PATH.

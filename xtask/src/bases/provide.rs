@@ -116,11 +116,34 @@ impl<'a> Provider<'a> {
         if record.key != self.key(&source, made)? {
             return Ok(None);
         }
+        if !self.is_locked(base, &record)? {
+            return Ok(None);
+        }
         // A layout that was damaged since is made again.
         let Ok(layout) = Layout::open(&folder.join("layout")) else {
             return Ok(None);
         };
-        self.provided(base, &source, layout, &record).map(Some)
+        self.provided(base, &source, layout, &record, made)
+            .map(Some)
+    }
+
+    /// Whether a rebuilt base still is what the lock pins: a pull may have moved
+    /// the lock past what was made here.
+    fn is_locked(&self, base: &Base, record: &Record) -> Result<bool> {
+        let locked = self.lock.get(&base.name, &self.platform.to_string());
+        let Some(Origin::Rebuilt(locked)) = locked.map(|entry| &entry.origin) else {
+            return Ok(true);
+        };
+        let unknown = locked.packages.is_empty() || locked.recipe_id != record.recipe_id;
+        Ok(unknown || locked.id() == self.made(record)?.id())
+    }
+
+    fn made(&self, record: &Record) -> Result<Rebuild> {
+        Ok(Rebuild {
+            recipe_id: record.recipe_id.clone(),
+            packages: parse(&record.packages)?,
+            toolchain: parse(&record.toolchain)?,
+        })
     }
 
     /// Makes the base now.
@@ -136,6 +159,8 @@ impl<'a> Provider<'a> {
         let source = self.source(base)?;
         let folder = self.folder(base, &source);
         files::create_dir_all(&folder)?;
+        // Until the new one is whole there is no base here.
+        let _ = fs::remove_file(folder.join("base.json"));
         let target = folder.join("layout");
         let log = self
             .project
@@ -155,7 +180,7 @@ impl<'a> Provider<'a> {
             &folder.join("base.json"),
             serde_json::to_vec_pretty(&record)?,
         )?;
-        let provided = self.provided(base, &source, layout, &record)?;
+        let provided = self.provided(base, &source, layout, &record, made)?;
         task.done(format!(
             "{} ({})",
             provided.source,
@@ -286,6 +311,7 @@ impl<'a> Provider<'a> {
         source: &Source<'_>,
         layout: Layout,
         record: &Record,
+        made: &[Provided],
     ) -> Result<Provided> {
         let locked = self
             .lock
@@ -293,27 +319,24 @@ impl<'a> Provider<'a> {
             .context("it has a source, so it has an entry")?;
         let mut entry = locked.clone();
         let (mut named, mut id) = (entry.source(), entry.id().unwrap_or_default());
+        let mut stands_in = self.stands_on_stand_in(source, made);
         if matches!(source, Source::Recipe(_)) {
-            let rebuild = Rebuild {
-                recipe_id: record.recipe_id.clone(),
-                packages: parse(&record.packages)?,
-                toolchain: parse(&record.toolchain)?,
-            };
+            let rebuild = self.made(record)?;
             id = rebuild.id();
             match &mut entry.origin {
                 Origin::Rebuilt(old) | Origin::StandIn(old) => *old = rebuild,
-                // The archive stays what the lock pins; what took its place
-                // today is what the row tells.
-                Origin::Archive { otherwise, .. } => {
-                    *otherwise = Some(rebuild);
-                    named = "stand-in";
+                Origin::Archive { .. } => {
+                    named = STAND_IN;
+                    stands_in = true;
                 }
                 Origin::Upstream => {}
             }
         }
-        let stood_in = named == "stand-in" && entry.source() == "archive";
-        if !stood_in {
-            entry.digest = Some(layout.digest().clone());
+        entry.digest = Some(layout.digest().clone());
+        if stands_in {
+            // The lock pins the archive; what took its place today, and what was
+            // built on that, is for the rows to tell.
+            entry = locked.clone();
         }
         Ok(Provided {
             name: base.name.clone(),
@@ -322,6 +345,20 @@ impl<'a> Provider<'a> {
             source: named,
             id,
         })
+    }
+
+    /// Whether a recipe stands on a stand-in that the lock only allows.
+    fn stands_on_stand_in(&self, source: &Source<'_>, made: &[Provided]) -> bool {
+        let Source::Recipe(recipe) = source else {
+            return false;
+        };
+        let below = recipe
+            .references()
+            .iter()
+            .filter_map(|reference| made.iter().find(|base| base.name == reference.name));
+        below
+            .into_iter()
+            .any(|base| base.source == STAND_IN && base.entry.source() != STAND_IN)
     }
 
     fn mirror(&self, base: &Base, digest: &Digest, target: &Path) -> Result<Layout> {
@@ -384,6 +421,7 @@ impl<'a> Provider<'a> {
                     .filter_map(|reference| made.iter().find(|base| base.name == reference.name))
                     .map(|base| (&base.name, &base.layout))
                     .collect();
+
                 let base = images
                     .base
                     .as_ref()
@@ -404,6 +442,7 @@ impl<'a> Provider<'a> {
                     arguments: &arguments,
                     base: base.map(|base| &base.layout),
                     platform: self.platform,
+                    no_cache: false,
                     log,
                 };
                 Ok(build::build(workshop.builder, &order, target)?.layout)
@@ -459,6 +498,9 @@ pub fn transfer_bytes(layout: &Layout) -> u64 {
     (layout.manifest_bytes().len() + layout.config_bytes().len()) as u64
         + layers.values().sum::<u64>()
 }
+
+/// The source of what takes an archive's place.
+const STAND_IN: &str = "stand-in";
 
 /// A base's name as a file name.
 fn slug(name: &ImageName) -> String {

@@ -8,6 +8,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
+use xshell::cmd;
 
 use super::Package;
 use crate::{files, project::Project, shell};
@@ -32,7 +33,10 @@ pub struct Toolchain {
 /// # Errors
 /// When there is none.
 pub fn identity() -> Result<Package> {
-    let line = shell::read(shell::command("rustc").arg("--version"))
+    let sh = shell::shell()?;
+    let line = cmd!(sh, "rustc --version")
+        .quiet()
+        .read()
         .context("the Rust base is made of the Rust toolchain in PATH")?;
     let version = line
         .strip_prefix("rustc ")
@@ -59,9 +63,8 @@ pub fn lay_out(project: &Project) -> Result<Toolchain> {
         .to_owned();
     let folder = project.lab().join("toolchain").join(&package.version);
     if !folder.is_dir() {
-        let sysroot = PathBuf::from(shell::read(
-            shell::command("rustc").args(["--print", "sysroot"]),
-        )?);
+        let sh = shell::shell()?;
+        let sysroot = PathBuf::from(cmd!(sh, "rustc --print sysroot").quiet().read()?);
         let unfinished = folder.with_extension("unfinished");
         files::remove_dir_all(&unfinished)?;
         link(&sysroot, &unfinished)?;
@@ -76,7 +79,8 @@ pub fn lay_out(project: &Project) -> Result<Toolchain> {
 
 fn link(sysroot: &Path, to: &Path) -> Result<()> {
     // Other targets' standard libraries may lie beside the host's own.
-    let host = shell::read(shell::command("rustc").args(["--print", "host-tuple"]))?;
+    let sh = shell::shell()?;
+    let host = cmd!(sh, "rustc --print host-tuple").quiet().read()?;
     let manifests = COMPONENTS.map(|component| format!("lib/rustlib/manifest-{component}-{host}"));
     if let Some(absent) = manifests
         .iter()

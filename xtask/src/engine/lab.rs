@@ -9,7 +9,10 @@
 use std::{
     fs,
     net::{SocketAddr, TcpStream},
-    os::{fd::AsFd as _, unix::net::UnixStream},
+    os::{
+        fd::AsFd as _,
+        unix::{fs::MetadataExt as _, net::UnixStream},
+    },
     path::{Path, PathBuf},
     process::Command,
     time::{Duration, Instant},
@@ -40,9 +43,6 @@ const CA_BUNDLE: &str = "/run/host-ca.pem";
 const SOCKET: &str = "/run/docker.sock";
 /// Where the lab's registry keeps its blobs.
 pub const REGISTRY_STORAGE: &str = "/var/lib/registry";
-/// Where containerd gathers the blobs of a pull until they are whole.
-const UNFINISHED_BLOBS: &str =
-    "/var/lib/docker/containerd/daemon/io.containerd.content.v1.content/ingest";
 /// Where the builder sees the project, read-only.
 pub const PROJECT: &str = "/work";
 
@@ -91,27 +91,31 @@ impl Lock {
     /// When it is held and `wait` is false: who holds it.
     pub fn take(project: &Project, wait: bool, on_wait: impl FnOnce(&str)) -> Result<Self> {
         let path = project.lab().join("lock");
-        files::create_dir_all(&project.lab())?;
-        let file = fs::OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .read(true)
-            .write(true)
-            .open(&path);
-        let file = file.with_context(|| format!("cannot open {}", path.display()))?;
-        files::give_to_owner_of_parent(&path)?;
-        if flock(file.as_fd(), FlockOperation::NonBlockingLockExclusive).is_err() {
-            let holder = fs::read_to_string(&path).unwrap_or_default();
-            if !wait {
-                bail!(
-                    "{} is in use by {}; try again when that has ended",
-                    project.lab().display(),
-                    holder.trim()
-                );
+        let mut on_wait = Some(on_wait);
+        let file = loop {
+            let file = open_lock(project, &path)?;
+            if flock(file.as_fd(), FlockOperation::NonBlockingLockExclusive).is_err() {
+                let holder = fs::read_to_string(&path).unwrap_or_default();
+                if !wait {
+                    bail!(
+                        "{} is in use by {}; try again when that has ended",
+                        project.lab().display(),
+                        holder.trim()
+                    );
+                }
+                if let Some(tell) = on_wait.take() {
+                    tell(holder.trim());
+                }
+                flock(file.as_fd(), FlockOperation::LockExclusive)?;
             }
-            on_wait(holder.trim());
-            flock(file.as_fd(), FlockOperation::LockExclusive)?;
-        }
+            // `clean` may have removed the file while we waited for it: then
+            // we hold what nobody else will ever look at.
+            if fs::metadata(&path)
+                .is_ok_and(|now| file.metadata().is_ok_and(|ours| ours.ino() == now.ino()))
+            {
+                break file;
+            }
+        };
         let words: Vec<_> = std::env::args().skip(1).collect();
         fs::write(
             &path,
@@ -123,6 +127,20 @@ impl Lock {
         )?;
         Ok(Self(file))
     }
+}
+
+fn open_lock(project: &Project, path: &Path) -> Result<fs::File> {
+    files::create_dir_all(&project.lab())?;
+    let mut options = fs::OpenOptions::new();
+    let file = options
+        .create(true)
+        .truncate(false)
+        .read(true)
+        .write(true)
+        .open(path);
+    let file = file.with_context(|| format!("cannot open {}", path.display()))?;
+    files::give_to_owner_of_parent(path)?;
+    Ok(file)
 }
 
 impl Lab {
@@ -194,7 +212,7 @@ impl Lab {
     ///
     /// # Errors
     /// When it ends or does not listen in time: the end of its log.
-    pub fn registry(&self, config: &str, address: SocketAddr) -> Result<Namespace> {
+    pub fn registry(&self, config: &str, address: SocketAddr) -> Result<LabRegistry> {
         let log = self.project.logs().join("registry.log");
         let _ = fs::remove_file(&log);
         let mut spec = Spec {
@@ -217,7 +235,10 @@ impl Lab {
         wait_until(&mut namespace, "registry", &log, || {
             TcpStream::connect(address).is_ok()
         })?;
-        Ok(namespace)
+        Ok(LabRegistry {
+            _namespace: namespace,
+            _storage: storage,
+        })
     }
 
     /// Runs a shell script in the Debian root, alone, with a tmpfs as /tmp; what
@@ -240,6 +261,7 @@ impl Lab {
             ],
             command: vec!["sh".into(), "/run/script".into()],
         };
+        spec.env.extend(shell::proxies());
         spec.env.extend(
             env.iter()
                 .map(|(key, value)| ((*key).to_owned(), (*value).to_owned())),
@@ -373,6 +395,12 @@ fn wait_until(
     Ok(())
 }
 
+/// The running registry; dropping it ends it, and then its storage goes.
+pub struct LabRegistry {
+    _namespace: Namespace,
+    _storage: DataRoot,
+}
+
 /// A running engine of the lab; dropping it ends it and frees its data root.
 pub struct LabEngine {
     client: Client,
@@ -411,18 +439,6 @@ impl LabEngine {
                 ("SSL_CERT_FILE", CA_BUNDLE),
             ],
         )
-    }
-
-    /// Removes what pulls that broke off have left: a later pull would go on from
-    /// there, damaged bytes included, and the space stays taken.
-    pub fn forget_unfinished_pulls(&self) -> Result<()> {
-        let Ok(blobs) = fs::read_dir(self.namespace.path(UNFINISHED_BLOBS)) else {
-            return Ok(()); // Another store keeps none.
-        };
-        for blob in blobs {
-            files::remove_dir_all(&blob?.path())?;
-        }
-        Ok(())
     }
 
     /// Whether the engine finds `program` in its PATH.

@@ -4,6 +4,7 @@
 
 mod client;
 mod data_root;
+mod host;
 pub mod init;
 mod lab;
 pub mod namespace;
@@ -11,6 +12,7 @@ pub mod rootfs;
 
 pub use client::Client;
 pub use data_root::{DataRoot, file_system_of};
+pub use host::HostEngine;
 pub use lab::{Lab, LabEngine, Lock, REGISTRY_STORAGE, Role, Store, host_ca_bundle};
 
 use crate::clock::MonoNs;

@@ -130,13 +130,16 @@ fn mmdebstrap() -> Spec {
             Step::Proc { at: "/proc".into() },
         ],
         root: None,
-        env: vec![
+        env: [
             (
                 "PATH".to_owned(),
                 "/usr/sbin:/usr/bin:/sbin:/bin".to_owned(),
             ),
             ("TMPDIR".to_owned(), scratch.display().to_string()),
-        ],
+        ]
+        .into_iter()
+        .chain(shell::proxies())
+        .collect(),
         command,
     }
 }

@@ -12,3 +12,6 @@ pub mod session;
 pub mod subject;
 pub mod visit;
 pub mod watch;
+
+#[cfg(test)]
+mod session_tests;

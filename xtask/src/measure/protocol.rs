@@ -28,7 +28,7 @@ pub const FULL_BLOCKS_MIN: u32 = LOOKS[0];
 
 /// A cell whose samples take longer than this stops at the first look: its
 /// spread is small beside its length, and an hour has only so many of them.
-const LONG_SAMPLE: Duration = Duration::from_secs(5);
+pub const LONG_SAMPLE: Duration = Duration::from_secs(5);
 
 /// How much of the measuring hour a run may use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,10 +1,12 @@
 //! One session: warm-ups, then blocks of visits in random order, until every
 //! variant's intervals are narrow enough or the blocks are used up.
 
+use std::time::Duration;
+
 use anyhow::Result;
 
 use super::{
-    protocol::{Precision, Protocol},
+    protocol::{LONG_SAMPLE, Precision, Protocol},
     subject::Subject,
     visit::{Invalid, NodeCold, Start, Target, node_cold, warm},
 };
@@ -31,7 +33,7 @@ pub enum Event<'a> {
     /// A sample, which counts unless it is marked invalid; `why` is for the log.
     Sample {
         target: &'a Target,
-        row: SampleRow,
+        row: &'a SampleRow,
         why: Option<String>,
     },
     /// A visit is over.
@@ -69,8 +71,12 @@ pub fn run(
                 continue;
             }
             for (row, why) in visitor.samples(target, u64::from(block), 2 * place as u64) {
-                state.samples.push(row.clone());
-                on(Event::Sample { target, row, why })?;
+                on(Event::Sample {
+                    target,
+                    row: &row,
+                    why,
+                })?;
+                state.samples.push(row);
             }
             on(Event::Visited { target })?;
             if state.is_done(protocol, block + 1) {
@@ -97,22 +103,49 @@ struct State {
 impl State {
     /// Whether this variant needs no more visits after `blocks` blocks.
     fn is_done(&self, protocol: &Protocol, blocks: u32) -> bool {
-        let counting = |scenario| {
-            self.samples
-                .iter()
-                .filter(move |row| row.scenario == scenario && row.invalid.is_none())
-        };
-        if counting(NODE_COLD).next().is_none() && self.samples.len() >= FAILURES_MAX {
-            return true;
-        }
-        let done = |scenario, precision, of: fn(&SampleRow) -> Option<u64>| {
-            let ns: Vec<u64> = counting(scenario).filter_map(of).collect();
-            Summary::of(&ns).is_some_and(|summary| protocol.is_done(blocks, &summary, precision))
-        };
         blocks >= protocol.blocks_max()
-            || done(NODE_COLD, Precision::RELATIVE, |row| row.node_total_ns)
-                && done(WARM, Precision::RELATIVE, |row| row.start_total_ns)
-                && done(WARM, Precision::APP, |row| row.app_ns)
+            || self.is_hopeless(NODE_COLD)
+            || self.is_hopeless(WARM)
+            || protocol.is_look(blocks) && (self.is_long() || self.is_precise(protocol, blocks))
+    }
+
+    /// Noise passes; any other cause will come again, and may cost a time-out.
+    fn is_hopeless(&self, scenario: &str) -> bool {
+        let mut of_scenario = self
+            .samples
+            .iter()
+            .filter(|row| row.scenario == scenario)
+            .peekable();
+        let failures =
+            |row: &SampleRow| row.invalid.is_some_and(|word| word != ErrorWord::Disturbed);
+        of_scenario.peek().is_some()
+            && of_scenario.clone().filter(|row| failures(row)).count() >= FAILURES_MAX
+            && of_scenario.all(failures)
+    }
+
+    /// A cold start this long has a small spread beside its length, and its
+    /// warm starts are not worth more of them.
+    fn is_long(&self) -> bool {
+        let total = self.summary(NODE_COLD, |row| row.node_total_ns);
+        total.is_some_and(|total| Duration::from_nanos(total.median) > LONG_SAMPLE)
+    }
+
+    fn is_precise(&self, protocol: &Protocol, blocks: u32) -> bool {
+        let done = |scenario, precision, of: fn(&SampleRow) -> Option<u64>| {
+            self.summary(scenario, of)
+                .is_some_and(|summary| protocol.is_done(blocks, &summary, precision))
+        };
+        done(NODE_COLD, Precision::RELATIVE, |row| row.node_total_ns)
+            && done(WARM, Precision::RELATIVE, |row| row.start_total_ns)
+            && done(WARM, Precision::APP, |row| row.app_ns)
+    }
+
+    fn summary(&self, scenario: &str, of: fn(&SampleRow) -> Option<u64>) -> Option<Summary> {
+        let counting = self
+            .samples
+            .iter()
+            .filter(|row| row.scenario == scenario && row.invalid.is_none());
+        Summary::of(&counting.filter_map(of).collect::<Vec<_>>())
     }
 }
 

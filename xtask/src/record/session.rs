@@ -23,6 +23,7 @@ pub trait Timing: Row + OfVariant {
     fn scenario(&self) -> &str;
     fn data_root_fs(&self) -> &str;
     fn n(&self) -> u64;
+    fn invalid(&self) -> u64;
     fn error(&self) -> Option<ErrorWord>;
     fn inputs(&self) -> Option<&Id>;
     fn session(&self) -> &str;
@@ -38,6 +39,7 @@ macro_rules! timing {
             fn scenario(&self) -> &str { &self.scenario }
             fn data_root_fs(&self) -> &str { &self.data_root_fs }
             fn n(&self) -> u64 { self.n.unwrap_or(0) }
+            fn invalid(&self) -> u64 { self.invalid.unwrap_or(0) }
             fn error(&self) -> Option<ErrorWord> { self.error }
             fn inputs(&self) -> Option<&Id> { self.inputs.as_ref() }
             fn session(&self) -> &str { &self.session }
@@ -156,7 +158,8 @@ fn row_reason<T: Timing>(row: &T, wanted: &Wanted, depth: Depth, cell: String) -
     } else if row.stale() {
         Some(Reason::Postponed { cell })
     } else {
-        (row.n() < fewest).then_some(Reason::TooFew {
+        // An invalid sample took a block as well: more blocks were never planned.
+        (row.n() + row.invalid() < fewest).then_some(Reason::TooFew {
             cell,
             n: row.n(),
             wanted: fewest,

@@ -4,12 +4,14 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 
-use super::{State, Workbench, hold, prepare_host};
+use super::{State, Workbench, confirm_host_package, hold, prepare_host};
 use crate::{
     bases::{self, Base, Entry, Lock, Origin, Rebuild, provide::Workshop, upstream},
     clean,
     cli::{BaseOptions, LabOptions, SourceChoice, Step},
-    elevate, files,
+    elevate,
+    engine::Lock as EngineLock,
+    files,
     progress::Progress,
     project::Project,
 };
@@ -48,7 +50,8 @@ pub fn add(project: &Project, reference: &str, options: &BaseOptions) -> Result<
     update(project, &[reference.to_owned()], None, options)
 }
 
-/// Resolves bases again and prints what moved in the lock.
+/// Resolves bases again and prints what moved in the lock, which is written
+/// when everything has been made, and not before.
 pub fn update(
     project: &Project,
     names: &[String],
@@ -57,10 +60,17 @@ pub fn update(
 ) -> Result<ExitCode> {
     let platform = super::state::host_platform()?.to_string();
     let known = bases::Bases::load(project, &platform)?;
+    let chosen = chosen(&known, names)?;
+    let made = chosen.iter().any(|base| is_made_here(base, source));
+    if made && !elevate::is_root() {
+        confirm_host_package(project, &options.lab)?;
+        return elevate::rerun_through_sudo();
+    }
+    let held = hold(project, &options.lab)?;
     let old = Lock::load(project)?;
     let mut lock = old.clone();
     lock.retain_known(&known);
-    for base in chosen(&known, names)? {
+    for base in &chosen {
         lock.set(entry(
             base,
             lock.get(&base.name, &platform),
@@ -68,66 +78,67 @@ pub fn update(
             &platform,
         )?);
     }
-    let rebuilds = lock
-        .iter()
-        .any(|entry| entry.platform == platform && entry.rebuild().is_some());
-    if rebuilds && !elevate::is_root() {
-        return elevate::rerun_through_sudo();
+    let lock = if made {
+        make(project, &chosen, lock, held, options)?
+    } else {
+        lock
+    };
+    if lock != old {
+        lock.save(project)?;
     }
-    // What a rebuild gives is known when it has been made; the lock is written
-    // first, so that the provider finds the source that was asked for.
-    lock.save(project)?;
-    if let Err(error) = make(project, &known, options, rebuilds) {
-        old.save(project)?;
-        return Err(error.context("bases.lock stays as it was"));
-    }
-    let moved = bases::diff(&old, &Lock::load(project)?);
-    match moved.as_slice() {
+    match bases::diff(&old, &lock).as_slice() {
         [] => println!("nothing moved"),
         lines => lines.iter().for_each(|line| println!("{line}")),
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// Makes every base once, so that the lock gets its identity.
+/// What a rebuild gives is known when it has been made: makes the chosen bases
+/// anew, and those that they stand on where these are not in hand.
 fn make(
     project: &Project,
-    known: &bases::Bases,
+    chosen: &[&Base],
+    lock: Lock,
+    held: EngineLock,
     options: &BaseOptions,
-    rebuilds: bool,
-) -> Result<()> {
-    if !rebuilds {
-        return Ok(());
-    }
+) -> Result<Lock> {
     let progress = Progress::to_stderr();
-    let step = step_of(options);
-    let held = hold(project, &options.lab)?;
     clean::sweep(project)?;
     prepare_host(project, &options.lab)?;
-    let mut state = State::load(project, &step)?;
+    let state = State::with_lock(project, &step_of(options), lock)?;
     let mut bench = Workbench::open(project, held, &options.lab, &progress)?;
     bench.start_builder()?;
+    let provider = state.provider(&progress);
+    let workshop = Workshop {
+        lab: bench.lab(),
+        builder: bench.builder()?,
+    };
+    let wanted: Vec<_> = chosen
+        .iter()
+        .filter_map(|base| state.bases.get(&base.name))
+        .map(|base| &base.name)
+        .collect();
     let (mut made, mut lock) = (Vec::new(), state.lock.clone());
-    {
-        let provider = state.provider(&progress);
-        let workshop = Workshop {
-            lab: Some(bench.lab()),
-            builder: bench.builder()?,
+    for base in provider.order(&wanted)? {
+        let asked_for = wanted.contains(&&base.name);
+        let ready = if asked_for {
+            None
+        } else {
+            provider.ready(base, &made)?
         };
-        let all: Vec<_> = known.iter().map(|base| &base.name).collect();
-        let all: Vec<_> = all
-            .into_iter()
-            .filter_map(|name| state.bases.get(name))
-            .map(|base| &base.name)
-            .collect();
-        for base in provider.order(&all)? {
-            // A rebuilt base is made anew: that is what was asked for.
-            let provided = provider.make(base, &made, &workshop)?;
-            lock.set(provided.entry.clone());
-            made.push(provided);
-        }
+        let provided = match ready {
+            Some(ready) => ready,
+            None => provider.make(base, &made, &workshop)?,
+        };
+        lock.set(provided.entry.clone());
+        made.push(provided);
     }
-    state.save_lock(lock)
+    Ok(lock)
+}
+
+fn is_made_here(base: &Base, source: Option<SourceChoice>) -> bool {
+    let upstream = source == Some(SourceChoice::Upstream);
+    !upstream && (base.recipe.is_some() || base.stand_in.is_some())
 }
 
 fn step_of(options: &BaseOptions) -> Step {

@@ -11,11 +11,11 @@ use anyhow::{Context, Result};
 
 use super::{
     state::{ImageRecord, Job, State, method},
-    workbench::{LabBuilder, Workbench},
+    workbench::Workbench,
 };
 use crate::{
     bases::provide::{Provided, Workshop, transfer_bytes},
-    build::{Builder as _, Order, build},
+    build::{Builder, Order, build},
     files,
     image::{Layout, compare::compare, sizes},
     normalise::Normalised,
@@ -25,12 +25,18 @@ use crate::{
         exact::{BaseRow, LayerRow, SizeRow, difference_permille, one_line},
         keep::{Outcome, offer, offer_image},
     },
-    shell,
 };
 
 /// Builds at once. They share their stages inside BuildKit, so most of them
 /// wait for each other; more would only fill the memory.
 const PARALLEL_BUILDS: usize = 6;
+
+/// One of the two times that everything is built.
+struct Pass<'a> {
+    verb: &'a str,
+    images: PathBuf,
+    no_cache: bool,
+}
 
 impl State {
     /// Makes the bases that are not in hand, and moves the lock if a rebuilt one
@@ -46,7 +52,7 @@ impl State {
         {
             let provider = self.provider(progress);
             let workshop = Workshop {
-                lab: Some(bench.lab()),
+                lab: bench.lab(),
                 builder: bench.builder()?,
             };
             for base in self.base_order(&provider)? {
@@ -85,26 +91,36 @@ impl State {
         }
         bench.start_builder()?;
         let builder = bench.builder()?;
-        let first = self.build_all(&jobs, builder, "build", progress, |state, job| {
-            state.project.image(&job.suite.name, &job.variant.name)
-        });
+        for job in &jobs {
+            let _ = fs::remove_file(self.build_log(*job));
+            // Until both builds are judged there is no image of these inputs.
+            let _ = fs::remove_file(self.record_path(*job));
+        }
+        let images = self.project.lab().join("images");
+        let first = self.build_all(
+            &jobs,
+            builder,
+            &Pass {
+                verb: "build",
+                images,
+                no_cache: false,
+            },
+            progress,
+        );
         // Without its cache the builder has to do everything again; what is
         // shared between variants is still done once.
-        shell::read(
-            builder
-                .docker()
-                .args(["builder", "prune", "--all", "--force"]),
-        )
-        .context("cannot empty the build cache")?;
-        let again = self.project.lab().join("images-again");
+        let emptied = builder.forget()?;
+        let again = Pass {
+            verb: "build again",
+            images: self.project.lab().join("images-again"),
+            no_cache: !emptied,
+        };
         let succeeded: Vec<Job<'_>> = first
             .iter()
             .filter(|(_, built)| built.is_ok())
             .map(|(job, _)| *job)
             .collect();
-        let second = self.build_all(&succeeded, builder, "build again", progress, |_, job| {
-            again.join(&job.suite.name).join(&job.variant.name)
-        });
+        let second = self.build_all(&succeeded, builder, &again, progress);
         let mut errors = Vec::new();
         for (job, built) in first {
             let twin = second
@@ -114,10 +130,10 @@ impl State {
             let done = built.and_then(|built| self.judge(job, &built, twin));
             if let Err(error) = done {
                 progress.note(format_args!("error: {}: {error:#}", job.name()));
-                errors.push((job.key(), word_for(&error)));
+                errors.push((job.key(), word_for(&error, &self.build_log(job))));
             }
         }
-        files::remove_dir_all(&again)?;
+        files::remove_dir_all(&again.images)?;
         self.errors.extend(errors);
         Ok(())
     }
@@ -125,17 +141,16 @@ impl State {
     fn build_all<'a>(
         &'a self,
         jobs: &[Job<'a>],
-        builder: &LabBuilder,
-        verb: &str,
+        builder: &dyn Builder,
+        pass: &Pass<'_>,
         progress: &Progress,
-        target: impl Fn(&Self, Job<'_>) -> PathBuf + Sync,
     ) -> Vec<(Job<'a>, Result<Normalised>)> {
         let queue = Mutex::new(jobs.iter());
         let done = Mutex::new(Vec::new());
         let worker = || {
             while let Some(job) = next(&queue) {
-                let task = progress.task(format!("{verb} {}", job.name()));
-                let built = self.build_one(*job, builder, &target(self, *job));
+                let task = progress.task(format!("{} {}", pass.verb, job.name()));
+                let built = self.build_one(*job, builder, pass);
                 match &built {
                     Ok(built) => task.done(crate::human::bytes(transfer_bytes(&built.layout))),
                     Err(_) => task.done("failed"),
@@ -155,14 +170,19 @@ impl State {
         done
     }
 
-    fn build_one(&self, job: Job<'_>, builder: &LabBuilder, target: &Path) -> Result<Normalised> {
-        let log = self
-            .project
+    fn build_log(&self, job: Job<'_>) -> PathBuf {
+        self.project
             .logs()
-            .join(format!("{}-{}.build.log", job.suite.name, job.variant.name));
-        if target.starts_with(self.project.lab().join("images")) {
-            let _ = fs::remove_file(&log);
-        }
+            .join(format!("{}-{}.build.log", job.suite.name, job.variant.name))
+    }
+
+    fn build_one(
+        &self,
+        job: Job<'_>,
+        builder: &dyn Builder,
+        pass: &Pass<'_>,
+    ) -> Result<Normalised> {
+        let target = pass.images.join(&job.suite.name).join(&job.variant.name);
         let context = self.context(job)?;
         let names = job.variant.images.images();
         let bases: Vec<_> = names
@@ -183,9 +203,10 @@ impl State {
             arguments: &[],
             base: base.map(|base| &base.layout),
             platform: &self.platform,
-            log: &log,
+            no_cache: pass.no_cache,
+            log: &self.build_log(job),
         };
-        build(builder, &order, target)
+        build(builder, &order, &target)
     }
 
     /// A copy of the build context with the modes that its identity stands for,
@@ -456,9 +477,10 @@ fn layer_rows(
 
 /// A full disk or tmpfs is told from a Dockerfile that does not build, because
 /// the remedy is another.
-fn word_for(error: &anyhow::Error) -> ErrorWord {
-    let text = format!("{error:#}").to_lowercase();
-    if text.contains("no space left on device") {
+fn word_for(error: &anyhow::Error, log: &Path) -> ErrorWord {
+    let log = fs::read_to_string(log).unwrap_or_default();
+    let full = |text: &str| text.to_lowercase().contains("no space left on device");
+    if full(&format!("{error:#}")) || full(&log) {
         ErrorWord::OutOfSpace
     } else {
         ErrorWord::BuildFailed

@@ -9,7 +9,7 @@ mod workbench;
 
 use std::process::ExitCode;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
 pub use bases::{add, list, update};
 
@@ -20,11 +20,11 @@ use crate::{
     engine::{Lock, rootfs},
     human, interrupt,
     measure::protocol::Depth,
-    progress::Progress,
+    progress::{Progress, plan::Plan},
     project::Project,
     table,
 };
-use state::State;
+use state::{State, Work};
 use workbench::Workbench;
 
 /// Which steps of the chain a command takes.
@@ -42,75 +42,112 @@ pub enum Upto {
 /// is a row, and the exit code says that there is one.
 pub fn run(project: &Project, options: &RunAll, upto: Upto) -> Result<ExitCode> {
     let progress = Progress::to_stderr();
-    let step = &options.step;
-    let mut state = State::load(project, step)?;
-    let depth = if options.quick {
-        Depth::Quick
-    } else {
-        Depth::Full
-    };
-    let timings = timings::Wanted::of(&state, options, depth)?;
-    let work = state.work(upto)?;
-    let units = if upto == Upto::Timings {
-        timings.stale(&state)
-    } else {
-        Vec::new()
-    };
-    if work.is_empty() && units.is_empty() {
-        return finish(&mut state, options, upto, &timings);
+    let lab = &options.step.lab;
+    let mut todo = Todo::find(project, options, upto)?;
+    if todo.is_empty() {
+        return finish(todo, options, upto, false);
     }
-    if !elevate::is_root() {
+    if !elevate::is_root() && !lab.is_host() {
+        eprint!("{}", todo.plan());
+        confirm_host_package(project, lab)?;
         return elevate::rerun_through_sudo();
     }
-    if upto == Upto::Timings && !doctor::is_optimised() && !options.sizes_only {
-        anyhow::bail!(
+    if !todo.units.is_empty() && !doctor::is_optimised() {
+        bail!(
             "this xtask was built without optimisation and must not time anything; use `cargo xtask`, or --sizes-only"
         );
     }
-    let lock = hold(project, &step.lab)?;
+    let lock = hold(project, lab)?;
     clean::sweep(project)?;
-    eprint!("{}", state.plan(&work, &units, depth));
-    prepare_host(project, &step.lab)?;
-    let mut bench = Workbench::open(project, lock, &step.lab, &progress)?;
-    state.provide_bases(&mut bench, &progress)?;
+    // Whoever held the lock may have done it all, and moved the files.
+    todo = Todo::find(project, options, upto)?;
+    if todo.is_empty() {
+        return finish(todo, options, upto, false);
+    }
+    eprint!("{}", todo.plan());
+    prepare_host(project, lab)?;
+    let mut bench = Workbench::open(project, lock, lab, &progress)?;
+    todo.state.provide_bases(&mut bench, &progress)?;
     interrupt::keeps("the bases are kept in target/lab");
-    state.build(&mut bench, &progress)?;
+    todo.state.build(&mut bench, &progress)?;
     interrupt::keeps("bases and images are kept in target/lab");
     if upto >= Upto::Sizes {
-        state.size(&progress)?;
+        todo.state.size(&progress)?;
         interrupt::keeps("bases, images and sizes are kept");
     }
     bench.close_builder();
     if upto == Upto::Timings && !options.sizes_only {
-        let timings = timings::Wanted::of(&state, options, depth)?;
-        let units = timings.stale(&state);
-        timings.measure(&mut state, &units, &mut bench, options, &progress)?;
+        todo.state.note_partial_suites(&progress);
+        let timings = timings::Wanted::of(&todo.state, options)?;
+        let units = timings.stale(&todo.state);
+        timings.measure(&mut todo.state, &units, &bench, options, &progress)?;
     }
     drop(bench);
-    let timings = timings::Wanted::of(&state, options, depth)?;
-    finish(&mut state, options, upto, &timings)
+    todo.timings = timings::Wanted::of(&todo.state, options)?;
+    finish(todo, options, upto, true)
+}
+
+/// What is out of date.
+struct Todo {
+    state: State,
+    timings: timings::Wanted,
+    work: Work,
+    units: Vec<timings::Stale>,
+    depth: Depth,
+}
+
+impl Todo {
+    fn find(project: &Project, options: &RunAll, upto: Upto) -> Result<Self> {
+        let state = State::load(project, &options.step)?;
+        let timings = timings::Wanted::of(&state, options)?;
+        let work = state.work(upto)?;
+        let timed = upto == Upto::Timings && !options.sizes_only && !options.step.lab.is_host();
+        let units = if timed {
+            timings.stale(&state)
+        } else {
+            Vec::new()
+        };
+        Ok(Self {
+            state,
+            timings,
+            work,
+            units,
+            depth: timings::depth(options),
+        })
+    }
+
+    fn is_empty(&self) -> bool {
+        self.work.is_empty() && self.units.is_empty()
+    }
+
+    fn plan(&self) -> Plan {
+        self.state.plan(&self.work, &self.units, self.depth)
+    }
 }
 
 /// Marks what was put off, prints the table, and turns failed variants into the
 /// exit code.
-fn finish(
-    state: &mut State,
-    options: &RunAll,
-    upto: Upto,
-    timings: &timings::Wanted,
-) -> Result<ExitCode> {
-    if upto == Upto::Timings && options.sizes_only {
-        timings.mark_stale(state)?;
+fn finish(todo: Todo, options: &RunAll, upto: Upto, worked: bool) -> Result<ExitCode> {
+    let Todo {
+        mut state,
+        mut timings,
+        ..
+    } = todo;
+    if upto >= Upto::Sizes {
+        state.save_exact()?;
+    }
+    if upto == Upto::Timings {
+        timings.tidy(&mut state, options.sizes_only)?;
     }
     if upto >= Upto::Sizes {
-        println!("{}", table::Printed(&state.lines(timings)?));
+        println!("{}", table::Printed(&state.lines(&timings)?));
     }
-    let written = state.written();
-    if written.is_empty() {
-        println!("Everything is up to date: nothing was written.");
-    }
-    for path in written {
-        println!("wrote {}", path.display());
+    match (worked, state.written()) {
+        (false, []) => println!("Everything is up to date: nothing was written."),
+        (true, []) => println!("Done; nothing in results/ moved."),
+        (_, written) => written
+            .iter()
+            .for_each(|path| println!("wrote {}", path.display())),
     }
     let failed = state.failed();
     if failed > 0 {
@@ -131,30 +168,43 @@ fn hold(project: &Project, lab: &cli::LabOptions) -> Result<Lock> {
     })
 }
 
-/// Installs the one host package that the lab needs: prints it, and asks where
-/// there is somebody to ask.
-fn prepare_host(project: &Project, lab: &cli::LabOptions) -> Result<()> {
+/// Whether the host lacks the one package that the lab needs from it.
+fn lacks_package(project: &Project, lab: &cli::LabOptions) -> bool {
+    !lab.is_host() && !rootfs::has_mmdebstrap() && !rootfs::archive(&project.lab()).is_file()
+}
+
+/// Prints what would be installed on the host, and asks where there is somebody
+/// to ask.
+fn confirm_host_package(project: &Project, lab: &cli::LabOptions) -> Result<()> {
     use std::io::IsTerminal as _;
-    if rootfs::has_mmdebstrap() || rootfs::archive(&project.lab()).is_file() {
+    if !lacks_package(project, lab) {
         return Ok(());
     }
     eprintln!(
-        "the lab engine needs mmdebstrap on this machine; installing it: {}",
+        "the lab engine needs mmdebstrap on this machine; it will be installed with: {}",
         rootfs::INSTALL
     );
-    if !lab.yes && std::env::var_os("CI").is_none() && std::io::stdin().is_terminal() {
-        eprint!("go on? [Y/n] ");
-        let mut answer = String::new();
-        std::io::stdin().read_line(&mut answer)?;
-        if !matches!(answer.trim().to_lowercase().as_str(), "" | "y" | "yes") {
-            anyhow::bail!(
-                "not installed; install it yourself with: sudo {}",
-                rootfs::INSTALL
-            );
-        }
+    if lab.yes || std::env::var_os("CI").is_some() || !std::io::stdin().is_terminal() {
+        return Ok(());
     }
-    rootfs::install_mmdebstrap(&project.logs().join("host-packages.log"))
-        .context("cannot install mmdebstrap")
+    eprint!("go on? [Y/n] ");
+    let mut answer = String::new();
+    std::io::stdin().read_line(&mut answer)?;
+    anyhow::ensure!(
+        matches!(answer.trim().to_lowercase().as_str(), "" | "y" | "yes"),
+        "not installed; install it yourself with: sudo {}",
+        rootfs::INSTALL
+    );
+    Ok(())
+}
+
+fn prepare_host(project: &Project, lab: &cli::LabOptions) -> Result<()> {
+    confirm_host_package(project, lab)?;
+    if lacks_package(project, lab) {
+        rootfs::install_mmdebstrap(&project.logs().join("host-packages.log"))
+            .context("cannot install mmdebstrap")?;
+    }
+    Ok(())
 }
 
 /// A `Step` with nothing of a measurement, as the smaller commands have it.

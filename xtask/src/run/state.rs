@@ -71,6 +71,8 @@ pub struct State {
     pub sizes: Table<SizeRow>,
     pub layers: Table<LayerRow>,
     pub base_rows: Table<BaseRow>,
+    /// Every declared variant, selected or not.
+    declared: Vec<(String, String)>,
     /// Variants that failed in this run.
     pub errors: BTreeMap<(String, String), ErrorWord>,
     written: Vec<PathBuf>,
@@ -120,13 +122,27 @@ impl State {
     /// # Errors
     /// Everything that is wrong with what people wrote, in one go.
     pub fn load(project: &Project, step: &Step) -> Result<Self> {
+        Self::with_lock(project, step, Lock::load(project)?)
+    }
+
+    /// The same with a lock that is not written yet.
+    pub fn with_lock(project: &Project, step: &Step, lock: Lock) -> Result<Self> {
         let platform = host_platform()?;
         let selection = Selection::parse(&step.selection)?;
         let (suites, bases) = crate::bases::check(project, &selection, &platform.to_string())?;
+        let everything =
+            crate::suite::load(project, &Selection::everything(), &platform.to_string())?;
+        let declared = everything.iter().flat_map(|suite| {
+            suite
+                .variants
+                .iter()
+                .map(|variant| (suite.name.clone(), variant.name.clone()))
+        });
         let results = project.results();
         let mut state = Self {
-            lock: Lock::load(project)?,
-            builder_id: known_builder_id(project),
+            declared: declared.collect(),
+            lock,
+            builder_id: known_builder_id(project, &step.lab),
             sizes: Table::load(&paths::sizes(&results))?,
             layers: Table::load(&paths::layers(&results))?,
             base_rows: Table::load(&paths::bases(&results))?,
@@ -140,9 +156,7 @@ impl State {
             bases,
         };
         state.find_ready_bases()?;
-        if selection.is_everything() {
-            state.forget_undeclared();
-        }
+        state.forget_undeclared();
         Ok(state)
     }
 
@@ -380,17 +394,58 @@ impl State {
         self.errors.len()
     }
 
-    /// Rows of variants that are no longer declared go; nobody else removes them.
+    pub fn is_declared(&self, suite: &str, variant: &str) -> bool {
+        self.declared
+            .iter()
+            .any(|(s, v)| (s.as_str(), v.as_str()) == (suite, variant))
+    }
+
+    /// Whether every variant of a suite is selected.
+    pub fn is_whole(&self, suite: &str) -> bool {
+        let selected = self
+            .jobs()
+            .iter()
+            .filter(|job| job.suite.name == suite)
+            .count();
+        selected
+            == self
+                .declared
+                .iter()
+                .filter(|(name, _)| name == suite)
+                .count()
+    }
+
+    /// Says which suites will not be timed because they are selected in part.
+    pub fn note_partial_suites(&self, progress: &Progress) {
+        for suite in self
+            .suites
+            .iter()
+            .filter(|suite| !self.is_whole(&suite.name))
+        {
+            progress.note(format_args!(
+                "{0} is selected in part and is not timed: its rows compare within one session; for that, run-all {0}",
+                suite.name
+            ));
+        }
+    }
+
+    /// Rows of variants and bases that are no longer declared go; nobody else
+    /// removes them.
     fn forget_undeclared(&mut self) {
-        let declared: Vec<(String, String)> = self.jobs().iter().map(Job::key).collect();
+        let platform = self.platform.to_string();
+        let declared = std::mem::take(&mut self.declared);
         let is_declared = |suite: &str, variant: &str| {
             declared
                 .iter()
                 .any(|(s, v)| (s.as_str(), v.as_str()) == (suite, variant))
         };
-        let platform = self.platform.to_string();
         self.sizes.remove_undeclared(&platform, is_declared);
         self.layers.remove_undeclared(&platform, is_declared);
+        let bases = &self.bases;
+        self.base_rows.retain(|row| {
+            row.platform != platform || bases.iter().any(|base| base.name.context_key() == row.base)
+        });
+        self.declared = declared;
     }
 
     /// Saves the exact files; what moved is remembered for the last lines.

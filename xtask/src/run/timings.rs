@@ -3,7 +3,8 @@
 
 use std::{path::PathBuf, time::SystemTime};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
+use xshell::cmd;
 
 use super::{
     state::{Job, State},
@@ -55,6 +56,15 @@ pub struct Wanted {
     environment: Table<EnvironmentRow>,
 }
 
+/// How thoroughly a run measures.
+pub fn depth(options: &RunAll) -> Depth {
+    if options.quick {
+        Depth::Quick
+    } else {
+        Depth::Full
+    }
+}
+
 /// A unit that is out of date, and why.
 pub struct Stale {
     pub unit: Unit,
@@ -65,7 +75,7 @@ pub struct Stale {
 impl Wanted {
     /// # Errors
     /// When a timing file cannot be read, or no data root can be had.
-    pub fn of(state: &State, options: &RunAll, depth: Depth) -> Result<Self> {
+    pub fn of(state: &State, options: &RunAll) -> Result<Self> {
         let machine = Machine::here(state.project.root());
         let name = options.machine.clone().unwrap_or_else(|| machine.name());
         // A CI runner is another machine every day: its timings are nobody's.
@@ -88,7 +98,7 @@ impl Wanted {
             machine,
             folder,
             data_root_fs,
-            depth,
+            depth: depth(options),
         })
     }
 
@@ -130,6 +140,11 @@ impl Wanted {
     }
 
     fn stale_unit(&self, state: &State, suite: &str) -> Option<Stale> {
+        // Rows of one table come from one session, so a single variant is
+        // never timed without the others of its suite.
+        if !state.is_whole(suite) {
+            return None;
+        }
         let unit = self.unit(state, suite);
         let (cold, warm) = (
             Self::cells(state, suite, NODE_COLD),
@@ -167,25 +182,32 @@ impl Wanted {
         })
     }
 
-    /// Marks what `--sizes-only` puts off.
-    pub fn mark_stale(&self, state: &mut State) -> Result<()> {
-        let mut node = Table::<NodeRow>::load(self.node.path())?;
-        let mut start = Table::<StartRow>::load(self.start.path())?;
-        for suite in &state.suites {
-            let unit = self.unit(state, &suite.name);
-            mark_stale(
-                &mut node,
-                &unit,
-                &Self::cells(state, &suite.name, NODE_COLD),
-            );
-            mark_stale(&mut start, &unit, &Self::cells(state, &suite.name, WARM));
-        }
-        for (moved, path) in [(node.save()?, node.path()), (start.save()?, start.path())] {
-            if moved {
-                state.note_written(path);
+    /// Marks what `--sizes-only` puts off, and drops rows of variants that are
+    /// no longer declared.
+    pub fn tidy(&mut self, state: &mut State, sizes_only: bool) -> Result<()> {
+        if sizes_only {
+            for suite in &state.suites {
+                let unit = self.unit(state, &suite.name);
+                mark_stale(
+                    &mut self.node,
+                    &unit,
+                    &Self::cells(state, &suite.name, NODE_COLD),
+                );
+                mark_stale(
+                    &mut self.start,
+                    &unit,
+                    &Self::cells(state, &suite.name, WARM),
+                );
             }
         }
-        Ok(())
+        let platform = state.platform.to_string();
+        self.node.remove_undeclared(&platform, |suite, variant| {
+            state.is_declared(suite, variant)
+        });
+        self.start.remove_undeclared(&platform, |suite, variant| {
+            state.is_declared(suite, variant)
+        });
+        self.save(state)
     }
 
     /// Measures the units, each in a session of its own on a fresh data root.
@@ -196,24 +218,30 @@ impl Wanted {
         mut self,
         state: &mut State,
         units: &[Stale],
-        bench: &mut Workbench,
+        bench: &Workbench,
         options: &RunAll,
         progress: &Progress,
     ) -> Result<()> {
         if units.is_empty() {
             return Ok(());
         }
+        let Some(lab) = bench.lab() else {
+            progress.note("timings are taken by the lab engine only; this run built and counted");
+            return Ok(());
+        };
         let address = registry::free_address()?;
         let config = registry::config_yaml(crate::engine::REGISTRY_STORAGE.as_ref(), address)?;
-        let _registry = bench.lab().registry(&config, address)?;
+        let _registry = lab.registry(&config, address)?;
         let registry = Registry::at(address)?;
         let proxy = Proxy::start(address, Options::default())?;
         for stale in units {
             let targets = push(state, &stale.unit.suite, &registry, &proxy)?;
             let data_root = bench.data_root(options.step.lab.data_root.as_deref())?;
-            let subject = bench
-                .lab()
-                .engine(Role::Subject, Store::Containerd, data_root)?;
+            ensure!(
+                data_root.file_system()? == self.data_root_fs,
+                "memory became short while this run went on; mend: choose where the subject keeps its images, with --data-root"
+            );
+            let subject = lab.engine(Role::Subject, Store::Containerd, data_root)?;
             self.session(state, stale, &targets, &subject, &proxy, options, progress)?;
         }
         Ok(())
@@ -269,7 +297,7 @@ impl Wanted {
         self.save(state)?;
         state.note_written(&final_path);
         interrupt::keeps(format!(
-            "bases, images, sizes and the session of {suite} are kept"
+            "bases, images, sizes and the finished session of {suite} are kept"
         ));
         Ok(())
     }
@@ -354,14 +382,15 @@ impl Wanted {
     }
 
     fn save(&mut self, state: &mut State) -> Result<()> {
-        forget_unused(&self.folder, &mut self.environment, &self.node, &self.start)?;
-        let saved = [
-            (self.node.save()?, self.node.path()),
-            (self.start.save()?, self.start.path()),
-            (self.environment.save()?, self.environment.path()),
+        let mut saved = vec![
+            (self.node.save()?, self.node.path().to_owned()),
+            (self.start.save()?, self.start.path().to_owned()),
         ];
+        // Only now does nothing name the older sessions any more.
+        forget_unused(&self.folder, &mut self.environment, &self.node, &self.start)?;
+        saved.push((self.environment.save()?, self.environment.path().to_owned()));
         for (_, path) in saved.into_iter().filter(|(moved, _)| *moved) {
-            state.note_written(path);
+            state.note_written(&path);
         }
         Ok(())
     }
@@ -423,13 +452,8 @@ fn record(
                     target.suite, target.variant, row.block, row.scenario
                 )?;
             }
-            samples.upsert(row);
+            samples.upsert(row.clone());
             samples.save()?;
-            interrupt::keeps(format!(
-                "sizes are kept, and {} samples in {}",
-                samples.rows().count(),
-                samples.path().display()
-            ));
         }
         // The blocks that it no longer needs are done as well.
         Event::Stopped { blocks, .. } => step.advance(u64::from(protocol.blocks_max() - blocks)),
@@ -454,13 +478,14 @@ fn decompressor(subject: &LabEngine) -> String {
 /// The commit of this program, and whether its files differ from it.
 fn tool(state: &State) -> Tool {
     let git = |arguments: &[&str]| {
-        let mut command = shell::command("git");
+        let (sh, root) = (shell::shell().ok()?, state.project.root());
         // The checkout may belong to the user who called sudo.
-        command
-            .args(["-c", "safe.directory=*", "-C"])
-            .arg(state.project.root())
-            .args(arguments);
-        shell::read(&mut command).ok()
+        let safe = "safe.directory=*";
+        let git = cmd!(
+            sh,
+            "git --no-optional-locks -c {safe} -C {root} {arguments...}"
+        );
+        git.quiet().ignore_stderr().read().ok()
     };
     Tool {
         commit: git(&["rev-parse", "--short=12", "HEAD"]).unwrap_or_default(),
