@@ -13,7 +13,7 @@ pub mod rootfs;
 pub use client::Client;
 pub use data_root::{DataRoot, file_system_of};
 pub use host::HostEngine;
-pub use lab::{Lab, LabEngine, Lock, REGISTRY_STORAGE, Role, Store, host_ca_bundle};
+pub use lab::{Lab, LabEngine, LabRegistry, Lock, REGISTRY_STORAGE, Role, Store, host_ca_bundle};
 
 use crate::clock::MonoNs;
 

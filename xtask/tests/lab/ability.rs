@@ -2,9 +2,18 @@
 
 use std::process::{Command, Stdio};
 
-use xtask::{doctor, elevate, shell};
+use xtask::{
+    doctor::{self, Missing},
+    elevate,
+    engine::rootfs,
+    project::Project,
+    shell,
+};
 
-use crate::user;
+use crate::{
+    sandbox::{folder, workspace},
+    user,
+};
 
 /// What keeps this machine from running tests.
 pub struct Ability {
@@ -14,14 +23,16 @@ pub struct Ability {
 
 impl Ability {
     pub fn of_this_machine() -> Self {
-        let missing = doctor::missing();
-        let mut lab: Vec<String> = missing.into_iter().map(|missing| missing.what).collect();
+        let mut lab = match Project::at(&workspace()) {
+            Ok(project) => missing(&project),
+            Err(error) => vec![format!("{error:#}")],
+        };
         if lab.is_empty() && !elevate::is_root() && !sudo_works() {
             lab.push("the lab engine needs root, and sudo asks for a password".to_owned());
         }
         let absent: Vec<_> = ["useradd", "userdel", "runuser"]
             .into_iter()
-            .chain((!can_install_sudo()).then_some("sudo"))
+            .chain((!can_install()).then_some("sudo"))
             .filter(|program| shell::find(program).is_none())
             .collect();
         Self {
@@ -41,13 +52,25 @@ impl Ability {
     }
 }
 
+/// What doctor misses. A CI machine is nobody's, so it gets what it lacks.
+fn missing(project: &Project) -> Vec<String> {
+    let mut found = Vec::new();
+    if can_install() && !rootfs::has_mmdebstrap() {
+        let log = folder().join("host-packages.log");
+        let installed = rootfs::install_mmdebstrap(&log);
+        found.extend(installed.err().map(|error| format!("{error:#}")));
+    }
+    let missing = doctor::missing(project).into_iter();
+    found.extend(missing.map(|Missing { what, mend }| format!("{what} (mend: {mend})")));
+    found
+}
+
 /// Under CI a test that does not run is a failure.
 pub fn everything_must_run() -> bool {
     std::env::var("CI").is_ok_and(|value| value == "true")
 }
 
-/// A CI machine is nobody's, so what a test lacks may be installed there.
-fn can_install_sudo() -> bool {
+fn can_install() -> bool {
     everything_must_run() && elevate::is_root() && shell::find("apt-get").is_some()
 }
 

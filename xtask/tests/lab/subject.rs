@@ -3,7 +3,7 @@
 
 use anyhow::{Context, Result};
 use xtask::{
-    engine::{DataRoot, Lab, LabEngine, Lock, REGISTRY_STORAGE, Role, Store, namespace::Namespace},
+    engine::{DataRoot, Lab, LabEngine, LabRegistry, Lock, REGISTRY_STORAGE, Role, Store},
     image::Layout,
     measure::{probe::ProbeSpec, visit::Target},
     project::Project,
@@ -20,7 +20,7 @@ pub struct Bench {
     pub subject: LabEngine,
     pub proxy: Proxy,
     pub registry: Registry,
-    _served: Namespace,
+    _served: LabRegistry,
     _lab: Lab,
     project: Project,
 }
