@@ -43,6 +43,9 @@ const CA_BUNDLE: &str = "/run/host-ca.pem";
 const SOCKET: &str = "/run/docker.sock";
 /// Where the lab's registry keeps its blobs.
 pub const REGISTRY_STORAGE: &str = "/var/lib/registry";
+/// Where containerd gathers the blobs of a pull until they are whole.
+const UNFINISHED_BLOBS: &str =
+    "/var/lib/docker/containerd/daemon/io.containerd.content.v1.content/ingest";
 /// Where the builder sees the project, read-only.
 pub const PROJECT: &str = "/work";
 
@@ -439,6 +442,18 @@ impl LabEngine {
                 ("SSL_CERT_FILE", CA_BUNDLE),
             ],
         )
+    }
+
+    /// Removes what pulls that broke off have left: a later pull would go on from
+    /// there, damaged bytes included, and the space stays taken.
+    pub fn forget_unfinished_pulls(&self) -> Result<()> {
+        let Ok(blobs) = fs::read_dir(self.namespace.path(UNFINISHED_BLOBS)) else {
+            return Ok(()); // Another store keeps none.
+        };
+        for blob in blobs {
+            files::remove_dir_all(&blob?.path())?;
+        }
+        Ok(())
     }
 
     /// Whether the engine finds `program` in its PATH.
