@@ -51,9 +51,9 @@ fn sweep_folder(folder: &Path, depth: usize) -> Result<()> {
             entry.path(),
             entry.file_name().to_string_lossy().into_owned(),
         );
-        let unfinished = name.starts_with(".tmp-")
-            || name.starts_with("data-root-")
-            || name.ends_with(".unfinished");
+        // A variant may be called data-root-x; none has a dot in its name.
+        let is_data_root = folder.ends_with("data") && name.starts_with("data-root-");
+        let unfinished = name.starts_with(".tmp-") || name.ends_with(".unfinished") || is_data_root;
         let is_folder = entry.file_type()?.is_dir();
         if unfinished && is_folder {
             files::remove_dir_all(&path)?;
