@@ -326,30 +326,3 @@ fn dropping_the_proxy_closes_its_connections() {
     drop(proxy);
     assert!(caller.is_closed());
 }
-
-/// `cargo test --test serving -- --ignored --nocapture`: what the proxy moves.
-#[test]
-#[ignore = "a measurement, not a check"]
-fn throughput_on_loopback() {
-    const REPEATS: usize = 16;
-    let (server, blobs) = blobs(&[128 << 20]);
-    let path = blob_path(&blobs[0].0.digest);
-    let proxy = start(&server, Options::default());
-    for (name, address) in [("direct", server.address), ("proxied", proxy.address())] {
-        for connections in [1, 3] {
-            let started = Instant::now();
-            thread::scope(|scope| {
-                for _ in 0..connections {
-                    scope.spawn(|| {
-                        for _ in 0..REPEATS {
-                            Caller::to(address).leave_after(&path, 128 << 20);
-                        }
-                    });
-                }
-            });
-            let bytes = (REPEATS * connections) << 27;
-            let rate = bytes as f64 / started.elapsed().as_secs_f64() / 1e6;
-            println!("{name}, {connections} connections: {rate:.0} MB/s");
-        }
-    }
-}
