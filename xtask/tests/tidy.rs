@@ -7,7 +7,7 @@ use std::{
 };
 
 /// A module that outgrows this has a second reason to exist.
-const MODULE_LINES_MAX: usize = 510;
+const MODULE_LINES_MAX: usize = 500;
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))

@@ -184,7 +184,7 @@ impl<'a> Provider<'a> {
         task.done(format!(
             "{} ({})",
             provided.source,
-            crate::human::bytes(transfer_bytes(&provided.layout))
+            crate::human::bytes(provided.layout.transfer_bytes())
         ));
         Ok(provided)
     }
@@ -486,17 +486,6 @@ fn parse(lines: &[String]) -> Result<Vec<Package>> {
         .iter()
         .map(|line| line.parse().map_err(anyhow::Error::msg))
         .collect()
-}
-
-/// Manifest, config and distinct layers.
-pub fn transfer_bytes(layout: &Layout) -> u64 {
-    let layers: std::collections::BTreeMap<_, _> = layout
-        .layers()
-        .iter()
-        .map(|layer| (&layer.digest, layer.transfer_bytes))
-        .collect();
-    (layout.manifest_bytes().len() + layout.config_bytes().len()) as u64
-        + layers.values().sum::<u64>()
 }
 
 /// The source of what takes an archive's place.

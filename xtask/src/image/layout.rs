@@ -1,7 +1,7 @@
 //! An OCI image layout folder, seen as the one image it holds.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     fs,
     io::Read as _,
     path::{Path, PathBuf},
@@ -139,6 +139,16 @@ impl Layout {
     /// From the bottom up.
     pub fn layers(&self) -> &[Layer] {
         &self.layers
+    }
+
+    /// Manifest, config and distinct compressed layers, in bytes.
+    pub fn transfer_bytes(&self) -> u64 {
+        let layers = self.layers.iter();
+        let distinct: BTreeMap<_, _> = layers
+            .map(|layer| (&layer.digest, layer.transfer_bytes))
+            .collect();
+        (self.manifest_bytes().len() + self.config_bytes().len()) as u64
+            + distinct.values().sum::<u64>()
     }
 
     /// The digests of the first `count` layers: what an image shares with its

@@ -14,7 +14,7 @@ use super::{
     workbench::Workbench,
 };
 use crate::{
-    bases::provide::{Provided, Workshop, transfer_bytes},
+    bases::provide::{Provided, Workshop},
     build::{Builder, Order, build},
     files,
     image::{Layout, compare::compare, sizes},
@@ -152,7 +152,7 @@ impl State {
                 let task = progress.task(format!("{} {}", pass.verb, job.name()));
                 let built = self.build_one(*job, builder, pass);
                 match &built {
-                    Ok(built) => task.done(crate::human::bytes(transfer_bytes(&built.layout))),
+                    Ok(built) => task.done(crate::human::bytes(built.layout.transfer_bytes())),
                     Err(_) => task.done("failed"),
                 }
                 lock(&done).push((*job, built));

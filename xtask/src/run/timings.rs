@@ -262,7 +262,8 @@ impl Wanted {
         progress: &Progress,
     ) -> Result<()> {
         let started = SystemTime::now();
-        let seed = options.seed.unwrap_or_else(|| seed_of(started));
+        let now = started.duration_since(SystemTime::UNIX_EPOCH)?;
+        let seed = options.seed.unwrap_or(now.as_secs());
         let session = Session::begin(&self.machine.name(), seed, started);
         let protocol = Protocol::new(seed, self.depth);
         let suite = &stale.unit.suite;
@@ -459,12 +460,6 @@ fn record(
         Event::Stopped { blocks, .. } => step.advance(u64::from(protocol.blocks_max() - blocks)),
     }
     Ok(())
-}
-
-fn seed_of(time: SystemTime) -> u64 {
-    time.duration_since(SystemTime::UNIX_EPOCH)
-        .unwrap_or_default()
-        .as_secs()
 }
 
 /// containerd picks an external decompressor silently when one is installed.
