@@ -24,13 +24,11 @@ pub fn run(project: &Project) -> Result<u64> {
 }
 
 /// Removes what an interrupted run may have left: temporary files and folders
-/// that never got their name, data roots on a disk, sessions that were not
-/// finished. Needs the lock.
+/// that never got their name and data roots on a disk. Needs the lock.
 pub fn sweep(project: &Project) -> Result<()> {
     let lab = project.lab();
     files::remove_dir_all(&lab.join("images-again"))?;
-    files::remove_dir_all(&lab.join("sessions"))?;
-    for folder in ["data", "contexts", "toolchain"] {
+    for folder in ["data", "contexts", "control", "sessions", "toolchain"] {
         sweep_folder(&lab.join(folder), 0)?;
     }
     for folder in ["images", "bases"] {

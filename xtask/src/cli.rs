@@ -107,6 +107,12 @@ pub struct RunAll {
     /// One warm-up and five blocks, unshaped; never replaces a fuller row with the same inputs
     #[arg(long)]
     pub quick: bool,
+    /// Go on to 60 blocks where 30 leave a median less well known than wanted
+    #[arg(long, conflicts_with = "quick")]
+    pub thorough: bool,
+    /// Record a session that other work on this machine disturbed; its rows are marked noisy
+    #[arg(long)]
+    pub allow_noisy: bool,
     /// Measure again even where the committed timings are up to date
     #[arg(long)]
     pub refresh: bool,

@@ -9,25 +9,21 @@
 use std::{
     fs,
     net::{SocketAddr, TcpStream},
-    os::{
-        fd::AsFd as _,
-        unix::{fs::MetadataExt as _, net::UnixStream},
-    },
+    os::unix::net::UnixStream,
     path::{Path, PathBuf},
     process::Command,
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result, bail};
-use rustix::fs::{FlockOperation, flock};
-
 use super::{
     client::Client,
     data_root::DataRoot,
+    lock::Lock,
     namespace::{Namespace, Spec, Step},
     rootfs,
 };
 use crate::{files, project::Project, shell};
+use anyhow::{Context, Result, bail};
 
 /// dockerd and the registry answer in about a second; a minute means that they
 /// never will.
@@ -43,9 +39,15 @@ const CA_BUNDLE: &str = "/run/host-ca.pem";
 const SOCKET: &str = "/run/docker.sock";
 /// Where the lab's registry keeps its blobs.
 pub const REGISTRY_STORAGE: &str = "/var/lib/registry";
-/// Where containerd gathers the blobs of a pull until they are whole.
-const UNFINISHED_BLOBS: &str =
-    "/var/lib/docker/containerd/daemon/io.containerd.content.v1.content/ingest";
+/// Where an engine keeps its images.
+const DATA_ROOT: &str = "/var/lib/docker";
+/// Where the containerd of an engine with that store keeps things: the blobs of
+/// pulls under way, whole blobs, unpacked layers.
+const CONTAINERD: &str = "/var/lib/docker/containerd/daemon";
+const UNFINISHED_BLOBS: &str = "io.containerd.content.v1.content/ingest";
+const WHOLE_BLOBS: &str = "io.containerd.content.v1.content/blobs/sha256";
+const SNAPSHOTS: &str = "io.containerd.snapshotter.v1.overlayfs/snapshots";
+const CONTAINERD_SOCKET: &str = "/run/docker/containerd/containerd.sock";
 /// Where the builder sees the project, read-only.
 pub const PROJECT: &str = "/work";
 
@@ -79,71 +81,6 @@ pub struct Lab {
     root: PathBuf,
     project: Project,
     _lock: Lock,
-}
-
-/// Who may use `target/lab`: one process at a time.
-pub struct Lock(
-    #[expect(dead_code, reason = "the lock lasts as long as the file is open")] fs::File,
-);
-
-impl Lock {
-    /// Takes the lock, waiting for its holder unless told not to; `on_wait` is
-    /// told who holds it.
-    ///
-    /// # Errors
-    /// When it is held and `wait` is false: who holds it.
-    pub fn take(project: &Project, wait: bool, on_wait: impl FnOnce(&str)) -> Result<Self> {
-        let path = project.lab().join("lock");
-        let mut on_wait = Some(on_wait);
-        let file = loop {
-            let file = open_lock(project, &path)?;
-            if flock(file.as_fd(), FlockOperation::NonBlockingLockExclusive).is_err() {
-                let holder = fs::read_to_string(&path).unwrap_or_default();
-                if !wait {
-                    bail!(
-                        "{} is in use by {}; try again when that has ended",
-                        project.lab().display(),
-                        holder.trim()
-                    );
-                }
-                if let Some(tell) = on_wait.take() {
-                    tell(holder.trim());
-                }
-                flock(file.as_fd(), FlockOperation::LockExclusive)?;
-            }
-            // `clean` may have removed the file while we waited for it: then
-            // we hold what nobody else will ever look at.
-            if fs::metadata(&path)
-                .is_ok_and(|now| file.metadata().is_ok_and(|ours| ours.ino() == now.ino()))
-            {
-                break file;
-            }
-        };
-        let words: Vec<_> = std::env::args().skip(1).collect();
-        fs::write(
-            &path,
-            format!(
-                "process {}: cargo xtask {}\n",
-                std::process::id(),
-                words.join(" ")
-            ),
-        )?;
-        Ok(Self(file))
-    }
-}
-
-fn open_lock(project: &Project, path: &Path) -> Result<fs::File> {
-    files::create_dir_all(&project.lab())?;
-    let mut options = fs::OpenOptions::new();
-    let file = options
-        .create(true)
-        .truncate(false)
-        .read(true)
-        .write(true)
-        .open(path);
-    let file = file.with_context(|| format!("cannot open {}", path.display()))?;
-    files::give_to_owner_of_parent(path)?;
-    Ok(file)
 }
 
 impl Lab {
@@ -311,7 +248,7 @@ impl Lab {
             command: dockerd(),
         };
         spec.steps
-            .push(data_root.mount_at(self.root.join("var/lib/docker")));
+            .push(data_root.mount_at(self.root.join(DATA_ROOT.trim_start_matches('/'))));
         spec.steps.push(Step::Write {
             path: self.root.join("run/daemon.json"),
             text: daemon_json(store),
@@ -444,16 +381,57 @@ impl LabEngine {
         )
     }
 
+    /// Writes everything that the data root's file system holds back to its
+    /// device. On tmpfs there is none, and this does nothing.
+    pub fn sync_data_root(&self) -> Result<()> {
+        let path = self.namespace.path(DATA_ROOT);
+        let folder =
+            fs::File::open(&path).with_context(|| format!("cannot open {}", path.display()))?;
+        rustix::fs::syncfs(folder).with_context(|| format!("cannot sync {}", path.display()))
+    }
+
     /// Removes what pulls that broke off have left: a later pull would go on from
     /// there, damaged bytes included, and the space stays taken.
+    ///
+    /// # Errors
+    /// When something stays all the same: the next pull would not be cold.
     pub fn forget_unfinished_pulls(&self) -> Result<()> {
-        let Ok(blobs) = fs::read_dir(self.namespace.path(UNFINISHED_BLOBS)) else {
-            return Ok(()); // Another store keeps none.
-        };
-        for blob in blobs {
-            files::remove_dir_all(&blob?.path())?;
+        for blob in self.stored(UNFINISHED_BLOBS) {
+            files::remove_dir_all(&blob)?;
+        }
+        if self.is_store_empty() {
+            return Ok(());
+        }
+        // containerd collects garbage when an image goes, and these blobs never
+        // became one; the synchronous end of a lease makes it look as well.
+        let lease = "collect-garbage";
+        self.containerd(&["leases", "create", "--id", lease])?;
+        self.containerd(&["leases", "delete", "--sync", lease])?;
+        if !self.is_store_empty() {
+            bail!("the subject's store still holds something after everything was removed");
         }
         Ok(())
+    }
+
+    /// Another store than containerd's has neither folder.
+    fn is_store_empty(&self) -> bool {
+        [WHOLE_BLOBS, SNAPSHOTS]
+            .iter()
+            .all(|part| self.stored(part).is_empty())
+    }
+
+    fn stored(&self, part: &str) -> Vec<PathBuf> {
+        let folder = self.namespace.path(CONTAINERD).join(part);
+        let entries = fs::read_dir(folder).into_iter().flatten();
+        entries
+            .filter_map(|entry| Some(entry.ok()?.path()))
+            .collect()
+    }
+
+    fn containerd(&self, words: &[&str]) -> Result<()> {
+        let mut ctr = self.command("ctr");
+        ctr.args(["--address", CONTAINERD_SOCKET, "--namespace", "moby"]);
+        shell::read(ctr.args(words)).map(drop)
     }
 
     /// Whether the engine finds `program` in its PATH.

@@ -7,13 +7,15 @@ mod data_root;
 mod host;
 pub mod init;
 mod lab;
+mod lock;
 pub mod namespace;
 pub mod rootfs;
 
 pub use client::Client;
 pub use data_root::{DataRoot, file_system_of};
 pub use host::HostEngine;
-pub use lab::{Lab, LabEngine, LabRegistry, Lock, REGISTRY_STORAGE, Role, Store, host_ca_bundle};
+pub use lab::{Lab, LabEngine, LabRegistry, REGISTRY_STORAGE, Role, Store, host_ca_bundle};
+pub use lock::Lock;
 
 use crate::clock::MonoNs;
 

@@ -3,11 +3,14 @@
 //! is seen: the kernel's exec events, the container's process, the readiness
 //! probe.
 
+pub mod control;
 pub mod exec_events;
+pub mod noise;
 pub mod pids;
 pub mod probe;
 pub mod protocol;
 pub mod response;
+pub mod scenario;
 pub mod session;
 pub mod subject;
 pub mod visit;

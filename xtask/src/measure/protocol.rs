@@ -22,6 +22,9 @@ const WARM_UPS_QUICK: u32 = 1;
 const LOOKS: &[u32] = &[15, 30];
 const LOOKS_THOROUGH: &[u32] = &[15, 30, 60];
 const LOOKS_QUICK: &[u32] = &[5];
+/// A disk's write-back makes each sample long, and its own spread is no smaller
+/// after thirty.
+const LOOKS_DISK: &[u32] = &[15];
 
 /// The fewest samples of a full run; a row with fewer comes from `--quick`.
 pub const FULL_BLOCKS_MIN: u32 = LOOKS[0];
@@ -36,6 +39,8 @@ pub enum Depth {
     Quick,
     Full,
     Thorough,
+    /// A full run whose data root is on a disk.
+    Disk,
 }
 
 impl Depth {
@@ -49,6 +54,7 @@ impl Depth {
             Self::Quick => LOOKS_QUICK,
             Self::Full => LOOKS,
             Self::Thorough => LOOKS_THOROUGH,
+            Self::Disk => LOOKS_DISK,
         }
     }
 }
@@ -105,8 +111,13 @@ impl Protocol {
     pub fn warm_ups(&self) -> u32 {
         match self.depth {
             Depth::Quick => WARM_UPS_QUICK,
-            Depth::Full | Depth::Thorough => WARM_UPS,
+            Depth::Full | Depth::Thorough | Depth::Disk => WARM_UPS,
         }
+    }
+
+    /// The number of blocks after which intervals are first looked at.
+    pub fn blocks_min(&self) -> u32 {
+        self.depth.blocks_min()
     }
 
     /// The number of blocks after which every cell has stopped.
@@ -118,14 +129,6 @@ impl Protocol {
     /// Whether intervals are looked at after `blocks` blocks.
     pub fn is_look(&self, blocks: u32) -> bool {
         self.depth.looks().contains(&blocks)
-    }
-
-    /// Whether a cell is done after `blocks` blocks. `summary` is that of its
-    /// samples so far, in nanoseconds.
-    pub fn is_done(&self, blocks: u32, summary: &Summary, precision: Precision) -> bool {
-        let long = Duration::from_nanos(summary.median) > LONG_SAMPLE;
-        blocks >= self.blocks_max()
-            || (self.is_look(blocks) && (long || precision.reached(summary)))
     }
 
     /// The cells in the order of block `block` (counted from 0).
@@ -257,28 +260,6 @@ mod tests {
     }
 
     #[test]
-    fn a_cell_stops_at_a_look_and_only_when_it_is_precise() {
-        let steady = summary(&[100_000_000; 15]);
-        let wild: Vec<u64> = (1..=15).map(|i| i * 10_000_000).collect();
-        let wild = summary(&wild);
-        let full = Protocol::new(1, Depth::Full);
-        let done = |blocks, of| full.is_done(blocks, of, Precision::RELATIVE);
-        assert!(!done(14, &steady), "no look in between");
-        assert!(done(15, &steady));
-        assert!(!done(15, &wild));
-        assert!(!done(29, &steady));
-        assert!(done(30, &wild), "the last look ends it");
-        assert!(!Protocol::new(1, Depth::Thorough).is_done(30, &wild, Precision::RELATIVE));
-    }
-
-    #[test]
-    fn long_samples_stop_at_the_first_look() {
-        let long: Vec<u64> = (6..=20).map(|seconds| seconds * 1_000_000_000).collect();
-        let full = Protocol::new(1, Depth::Full);
-        assert!(full.is_done(15, &summary(&long), Precision::RELATIVE));
-    }
-
-    #[test]
     fn precisions_are_met_at_their_edge() {
         let at = |low, high| Summary {
             interval: summary(&[low, high]).interval,
@@ -289,6 +270,20 @@ mod tests {
         assert!(Precision::APP.reached(&at(9_800_000, 10_200_000)));
         assert!(!Precision::APP.reached(&at(9_800_000, 10_200_001)));
         assert!(!Precision::APP.reached(&summary(&[1])));
+    }
+
+    #[test]
+    fn intervals_are_looked_at_when_it_was_said_and_never_in_between() {
+        let looks = |depth| -> Vec<u32> {
+            let protocol = Protocol::new(1, depth);
+            (0..=100)
+                .filter(|&blocks| protocol.is_look(blocks))
+                .collect()
+        };
+        assert_eq!(looks(Depth::Full), [15, 30]);
+        assert_eq!(looks(Depth::Thorough), [15, 30, 60]);
+        assert_eq!(looks(Depth::Disk), [15]);
+        assert_eq!(looks(Depth::Quick), [5]);
     }
 
     #[test]

@@ -1,17 +1,17 @@
 //! One session: warm-ups, then blocks of visits in random order, until every
-//! variant's intervals are narrow enough or the blocks are used up.
+//! cell is known well enough or the blocks are used up.
 
 use std::time::Duration;
 
 use anyhow::Result;
 
 use super::{
-    protocol::{LONG_SAMPLE, Precision, Protocol},
-    subject::Subject,
-    visit::{Invalid, NodeCold, Start, Target, node_cold, warm},
+    noise::{Look, Noise},
+    protocol::{LONG_SAMPLE, Protocol},
+    scenario::Scenario,
+    visit::{Invalid, Lane, Measured, Target},
 };
 use crate::{
-    proxy::Exchange,
     record::{
         cell::{Cell as _, ErrorWord},
         timings::SampleRow,
@@ -19,17 +19,38 @@ use crate::{
     stats::Summary,
 };
 
-pub const NODE_COLD: &str = "node_cold";
-pub const WARM: &str = "warm";
-
-/// A variant that has failed this often without one sample that counts is given
+/// A cell that has failed this often without one sample that counts is given
 /// up: its cause is not noise, and each failure may cost a time-out.
 const FAILURES_MAX: usize = 2;
 
+/// Disturbed samples that may be taken again in one block; a machine that is
+/// noisier than that is not waited for.
+const RETRIES_PER_BLOCK: u32 = 3;
+
+/// What is visited once in every block.
+#[derive(Clone, Debug)]
+pub struct Item {
+    pub target: Target,
+    /// In their order; the first one brings the image.
+    pub scenarios: Vec<Scenario>,
+}
+
+impl Item {
+    /// Whether the session goes on for its sake. Others accompany it: they are
+    /// there to be compared with, in every block that there is.
+    fn decides(&self) -> bool {
+        self.scenarios
+            .iter()
+            .any(|scenario| !scenario.goals().is_empty())
+    }
+}
+
 /// What a session reports as it goes.
 pub enum Event<'a> {
-    /// A discarded cycle is over.
+    /// A discarded visit is over.
     WarmedUp { target: &'a Target },
+    /// A sample that an interrupted run of the same session has taken.
+    Replayed { row: &'a SampleRow },
     /// A sample, which counts unless it is marked invalid; `why` is for the log.
     Sample {
         target: &'a Target,
@@ -38,194 +59,364 @@ pub enum Event<'a> {
     },
     /// A visit is over.
     Visited { target: &'a Target },
-    /// A variant needs no more samples.
+    /// An item needs no more visits.
     Stopped { target: &'a Target, blocks: u32 },
 }
 
-/// Runs a session over `targets`.
+/// Runs a session over `items`. Visits of which `kept` has every sample are
+/// taken from there; one that was broken off is made again.
 ///
 /// # Errors
 /// Only what `on` returns: a variant that fails is a row, and the rest go on.
 pub fn run(
-    subject: &dyn Subject,
-    take_log: &dyn Fn() -> Vec<Exchange>,
+    lane: Lane<'_>,
+    look: &dyn Fn() -> Option<Look>,
     protocol: &Protocol,
-    targets: &[Target],
+    items: &[Item],
+    kept: &[SampleRow],
     on: &mut dyn FnMut(Event<'_>) -> Result<()>,
 ) -> Result<()> {
-    let visitor = Visitor { subject, take_log };
-    for _ in 0..protocol.warm_ups() {
-        for target in targets {
-            // Whatever a warm-up gives is discarded, its failure too: the first
-            // block will meet it again and record it.
-            let _ = visitor.visit(target);
-            on(Event::WarmedUp { target })?;
-        }
-    }
-    let mut states: Vec<State> = targets.iter().map(|_| State::default()).collect();
-    let indices: Vec<usize> = (0..targets.len()).collect();
+    let mut session = Session {
+        lane,
+        look,
+        stride: items
+            .iter()
+            .map(|it| it.scenarios.len() as u64)
+            .max()
+            .unwrap_or(1),
+        states: items.iter().map(State::of).collect(),
+        on,
+    };
+    session.warm_up(protocol.warm_ups())?;
+    let indices: Vec<usize> = (0..items.len()).collect();
     for block in 0..protocol.blocks_max() {
+        let mut retries = RETRIES_PER_BLOCK;
         for (place, &index) in protocol.block(block, &indices).into_iter().enumerate() {
-            let (target, state) = (&targets[index], &mut states[index]);
-            if state.stopped {
-                continue;
-            }
-            for (row, why) in visitor.samples(target, u64::from(block), 2 * place as u64) {
-                on(Event::Sample {
-                    target,
-                    row: &row,
-                    why,
-                })?;
-                state.samples.push(row);
-            }
-            on(Event::Visited { target })?;
-            if state.is_done(protocol, block + 1) {
-                state.stopped = true;
-                on(Event::Stopped {
-                    target,
-                    blocks: block + 1,
-                })?;
-            }
+            let at = Place {
+                block,
+                order: place as u64 * session.stride,
+            };
+            session.visit(index, at, kept, &mut retries)?;
         }
-        if states.iter().all(|state| state.stopped) {
+        if session.stop_what_is_done(protocol, block + 1)? {
             break;
         }
     }
     Ok(())
 }
 
-#[derive(Default)]
-struct State {
-    samples: Vec<SampleRow>,
-    stopped: bool,
+struct Session<'a, 'b> {
+    lane: Lane<'a>,
+    look: &'a dyn Fn() -> Option<Look>,
+    /// Places that a visit takes in the order of its block.
+    stride: u64,
+    states: Vec<State<'a>>,
+    on: &'b mut dyn FnMut(Event<'_>) -> Result<()>,
 }
 
-impl State {
-    /// Whether this variant needs no more visits after `blocks` blocks.
-    fn is_done(&self, protocol: &Protocol, blocks: u32) -> bool {
-        blocks >= protocol.blocks_max()
-            || self.is_hopeless(NODE_COLD)
-            || self.is_hopeless(WARM)
-            || protocol.is_look(blocks) && (self.is_long() || self.is_precise(protocol, blocks))
+/// Where in the session a visit takes place.
+#[derive(Clone, Copy)]
+struct Place {
+    block: u32,
+    order: u64,
+}
+
+impl Session<'_, '_> {
+    fn warm_up(&mut self, cycles: u32) -> Result<()> {
+        for _ in 0..cycles {
+            for state in &self.states {
+                for &scenario in &state.item.scenarios {
+                    // Whatever a warm-up gives is discarded, its failure too:
+                    // the first block will meet it again and record it.
+                    if self.take(&state.item.target, scenario).outcome.is_err() {
+                        break;
+                    }
+                }
+                (self.on)(Event::WarmedUp {
+                    target: &state.item.target,
+                })?;
+            }
+        }
+        Ok(())
+    }
+
+    fn visit(
+        &mut self,
+        index: usize,
+        at: Place,
+        kept: &[SampleRow],
+        retries: &mut u32,
+    ) -> Result<()> {
+        let due: Vec<Scenario> = self.states[index].due().collect();
+        if due.is_empty() {
+            return Ok(());
+        }
+        let rows = at.rows(self.stride, kept);
+        if is_whole(&due, &rows) {
+            for row in rows {
+                (self.on)(Event::Replayed { row })?;
+                self.states[index].samples.push(row.clone());
+            }
+        } else {
+            for (number, scenario) in due.into_iter().enumerate() {
+                let place = Place {
+                    order: at.order + number as u64,
+                    ..at
+                };
+                if !self.sample(index, scenario, place, retries)? {
+                    break;
+                }
+            }
+        }
+        (self.on)(Event::Visited {
+            target: &self.states[index].item.target,
+        })
+    }
+
+    /// Takes one sample, and again while it was disturbed. False when the image
+    /// cannot be there for what comes next.
+    fn sample(
+        &mut self,
+        index: usize,
+        scenario: Scenario,
+        at: Place,
+        retries: &mut u32,
+    ) -> Result<bool> {
+        for retry in 0.. {
+            let target = &self.states[index].item.target;
+            let taken = self.take(target, scenario);
+            let worked = taken.outcome.is_ok();
+            let (row, why) = taken.into_row(SampleRow {
+                block: u64::from(at.block),
+                order: at.order,
+                retry,
+                variant: target.variant.clone(),
+                scenario: scenario.word().to_owned(),
+                ..SampleRow::default()
+            });
+            let disturbed = row.invalid == Some(ErrorWord::Disturbed);
+            let target = &self.states[index].item.target;
+            (self.on)(Event::Sample {
+                target,
+                row: &row,
+                why,
+            })?;
+            self.states[index].samples.push(row);
+            if !disturbed || *retries == 0 {
+                return Ok(worked);
+            }
+            *retries -= 1;
+        }
+        Ok(false)
+    }
+
+    fn take(&self, target: &Target, scenario: Scenario) -> Taken {
+        if let Err(invalid) = self.lane.prepare(scenario, target) {
+            return Taken {
+                outcome: Err(invalid),
+                noise: None,
+            };
+        }
+        let before = (self.look)();
+        let outcome = self.lane.measure(scenario, target);
+        let after = (self.look)();
+        let noise = before
+            .zip(after)
+            .and_then(|(before, after)| Noise::between(&before, &after));
+        Taken { outcome, noise }
+    }
+
+    /// Looks at what is known after `blocks` blocks; true when nothing is left
+    /// that the session goes on for.
+    fn stop_what_is_done(&mut self, protocol: &Protocol, blocks: u32) -> Result<bool> {
+        for state in &mut self.states {
+            if state.due().next().is_none() {
+                continue;
+            }
+            state.stop_what_is_done(protocol, blocks);
+            if state.due().next().is_none() {
+                (self.on)(Event::Stopped {
+                    target: &state.item.target,
+                    blocks,
+                })?;
+            }
+        }
+        let mut deciding = self.states.iter().filter(|state| state.item.decides());
+        Ok(deciding.all(|state| state.due().next().is_none()))
+    }
+}
+
+impl Place {
+    /// The samples of `kept` that were taken here.
+    fn rows<'k>(self, stride: u64, kept: &'k [SampleRow]) -> Vec<&'k SampleRow> {
+        let orders = self.order..self.order + stride;
+        kept.iter()
+            .filter(|row| row.block == u64::from(self.block) && orders.contains(&row.order))
+            .collect()
+    }
+}
+
+/// Whether a visit's samples are all there: those of every scenario, or of all
+/// up to one that failed.
+fn is_whole(due: &[Scenario], rows: &[&SampleRow]) -> bool {
+    for scenario in due {
+        let of_scenario = rows.iter().filter(|row| row.scenario == scenario.word());
+        match of_scenario.last().map(|row| row.invalid) {
+            None => return false,
+            Some(None | Some(ErrorWord::Disturbed)) => {}
+            Some(Some(_)) => return true,
+        }
+    }
+    true
+}
+
+struct State<'a> {
+    item: &'a Item,
+    samples: Vec<SampleRow>,
+    stopped: Vec<Scenario>,
+}
+
+impl<'a> State<'a> {
+    fn of(item: &'a Item) -> Self {
+        Self {
+            item,
+            samples: Vec::new(),
+            stopped: Vec::new(),
+        }
+    }
+
+    /// The scenarios that are still sampled. The one that brings the image is
+    /// among them as long as any other is.
+    fn due(&self) -> impl Iterator<Item = Scenario> + '_ {
+        let all = self.item.scenarios.iter().copied();
+        let going = all.clone().filter(|it| !self.stopped.contains(it));
+        let any = going.count() > 0;
+        all.enumerate()
+            .filter(move |(place, it)| any && (*place == 0 || !self.stopped.contains(it)))
+            .map(|(_, scenario)| scenario)
+    }
+
+    fn stop_what_is_done(&mut self, protocol: &Protocol, blocks: u32) {
+        let over = blocks >= protocol.blocks_max();
+        let is_look = protocol.is_look(blocks);
+        let long = is_look && self.is_long();
+        let first = self.item.scenarios[0];
+        let without_image = self.is_hopeless(first);
+        for &scenario in &self.item.scenarios {
+            let done = over
+                || long
+                || without_image
+                || self.is_hopeless(scenario)
+                || is_look && self.is_precise(scenario);
+            if done && !self.stopped.contains(&scenario) {
+                self.stopped.push(scenario);
+            }
+        }
     }
 
     /// Noise passes; any other cause will come again, and may cost a time-out.
-    fn is_hopeless(&self, scenario: &str) -> bool {
+    fn is_hopeless(&self, scenario: Scenario) -> bool {
+        let failed = |row: &SampleRow| row.invalid.is_some_and(|word| word != ErrorWord::Disturbed);
         let mut of_scenario = self
-            .samples
-            .iter()
-            .filter(|row| row.scenario == scenario)
-            .peekable();
-        let failures =
-            |row: &SampleRow| row.invalid.is_some_and(|word| word != ErrorWord::Disturbed);
-        of_scenario.peek().is_some()
-            && of_scenario.clone().filter(|row| failures(row)).count() >= FAILURES_MAX
-            && of_scenario.all(failures)
+            .samples_of(scenario)
+            .filter(|row| row.invalid != Some(ErrorWord::Disturbed));
+        of_scenario.clone().count() >= FAILURES_MAX && of_scenario.all(failed)
     }
 
     /// A cold start this long has a small spread beside its length, and its
     /// warm starts are not worth more of them.
     fn is_long(&self) -> bool {
-        let total = self.summary(NODE_COLD, |row| row.node_total_ns);
+        let total = self.summary(self.item.scenarios[0], |row| row.node_total_ns);
         total.is_some_and(|total| Duration::from_nanos(total.median) > LONG_SAMPLE)
     }
 
-    fn is_precise(&self, protocol: &Protocol, blocks: u32) -> bool {
-        let done = |scenario, precision, of: fn(&SampleRow) -> Option<u64>| {
+    fn is_precise(&self, scenario: Scenario) -> bool {
+        let goals = scenario.goals();
+        let reached = goals.iter().all(|(of, precision)| {
             self.summary(scenario, of)
-                .is_some_and(|summary| protocol.is_done(blocks, &summary, precision))
-        };
-        done(NODE_COLD, Precision::RELATIVE, |row| row.node_total_ns)
-            && done(WARM, Precision::RELATIVE, |row| row.start_total_ns)
-            && done(WARM, Precision::APP, |row| row.app_ns)
+                .is_some_and(|summary| precision.reached(&summary))
+        });
+        reached && !goals.is_empty()
     }
 
-    fn summary(&self, scenario: &str, of: fn(&SampleRow) -> Option<u64>) -> Option<Summary> {
+    fn samples_of(&self, scenario: Scenario) -> impl Iterator<Item = &SampleRow> + Clone {
+        let word = scenario.word();
+        self.samples.iter().filter(move |row| row.scenario == word)
+    }
+
+    fn summary(
+        &self,
+        scenario: Scenario,
+        of: impl Fn(&SampleRow) -> Option<u64>,
+    ) -> Option<Summary> {
         let counting = self
-            .samples
-            .iter()
-            .filter(|row| row.scenario == scenario && row.invalid.is_none());
+            .samples_of(scenario)
+            .filter(|row| row.invalid.is_none());
         Summary::of(&counting.filter_map(of).collect::<Vec<_>>())
     }
 }
 
-struct Visitor<'a> {
-    subject: &'a dyn Subject,
-    take_log: &'a dyn Fn() -> Vec<Exchange>,
+/// What came of one repetition, and what went on beside it.
+struct Taken {
+    outcome: Result<Measured, Invalid>,
+    noise: Option<Noise>,
 }
 
-type Visit = (Result<NodeCold, Invalid>, Option<Result<Start, Invalid>>);
-
-impl Visitor<'_> {
-    /// The warm start is only made of an image that the cold one has started.
-    fn visit(&self, target: &Target) -> Visit {
-        let cold = node_cold(self.subject, target, self.take_log);
-        let warm = cold.is_ok().then(|| warm(self.subject, target));
-        (cold, warm)
-    }
-
-    fn samples(&self, target: &Target, block: u64, order: u64) -> Vec<(SampleRow, Option<String>)> {
-        let (cold, warm) = self.visit(target);
-        let row = |scenario: &str, order| SampleRow {
-            block,
-            order,
-            variant: target.variant.clone(),
-            scenario: scenario.to_owned(),
-            ..SampleRow::default()
+impl Taken {
+    /// `row` with what was taken; a reason for the log where it does not count.
+    /// What was disturbed keeps its numbers, for who wants to see by how much.
+    fn into_row(self, row: SampleRow) -> (SampleRow, Option<String>) {
+        let row = SampleRow {
+            foreign_cpu_permille: self.noise.map(|noise| noise.foreign_permille),
+            steal_cpu_permille: self.noise.map(|noise| noise.steal_permille),
+            ..row
         };
-        let mut samples = vec![sample(row(NODE_COLD, order), cold, with_node_cold)];
-        if let Some(warm) = warm {
-            samples.push(sample(row(WARM, order + 1), warm, with_start));
-        }
-        samples
-    }
-}
-
-fn sample<T>(
-    row: SampleRow,
-    outcome: Result<T, Invalid>,
-    with: fn(SampleRow, &T) -> SampleRow,
-) -> (SampleRow, Option<String>) {
-    match outcome {
-        Ok(value) => (with(row, &value), None),
-        Err(Invalid { word, detail }) => {
-            // Every word that a visit can give is one of the fixed ones; a test
-            // holds the two lists together.
-            let invalid = Some(ErrorWord::parse(word).unwrap_or(ErrorWord::ProbeFailed));
-            let cold = (word == ErrorWord::NotCold.word()).then_some(false);
-            (
-                SampleRow {
+        let disturbing = self.noise.filter(Noise::is_disturbing);
+        match (self.outcome, disturbing) {
+            (Ok(measured), None) => (filled(row, &measured), None),
+            (Ok(measured), Some(noise)) => {
+                let invalid = Some(ErrorWord::Disturbed);
+                let row = SampleRow {
+                    invalid,
+                    ..filled(row, &measured)
+                };
+                (row, Some(format!("{noise:?}")))
+            }
+            (Err(Invalid { word, detail }), _) => {
+                // Every word that a visit can give is one of the fixed ones; a
+                // test holds the two lists together.
+                let invalid = Some(ErrorWord::parse(word).unwrap_or(ErrorWord::ProbeFailed));
+                let cold = (word == ErrorWord::NotCold.word()).then_some(false);
+                let row = SampleRow {
                     invalid,
                     cold,
                     ..row
-                },
-                Some(detail),
-            )
+                };
+                (row, Some(detail))
+            }
         }
     }
 }
 
-fn with_node_cold(row: SampleRow, cold: &NodeCold) -> SampleRow {
-    SampleRow {
-        pull_ns: Some(cold.pull_ns),
-        resolve_ns: Some(cold.pull.resolve_ns),
-        download_ns: Some(cold.pull.download_ns),
-        tail_ns: Some(cold.pull.tail_ns),
-        node_total_ns: Some(cold.total_ns),
-        served_bytes: Some(cold.served_bytes),
-        cold: Some(true),
-        ..with_start(row, &cold.start)
+fn filled(mut row: SampleRow, measured: &Measured) -> SampleRow {
+    let ns = |duration: Duration| u64::try_from(duration.as_nanos()).ok();
+    if let Some(pull) = &measured.pull {
+        row.pull_ns = Some(pull.total_ns);
+        row.served_bytes = pull.served_bytes;
+        row.cold = pull.served_bytes.map(|_| true);
+        row.resolve_ns = pull.phases.map(|phases| phases.resolve_ns);
+        row.download_ns = pull.phases.map(|phases| phases.download_ns);
+        row.transferring_ns = pull.phases.map(|phases| phases.transferring_ns);
+        row.tail_ns = pull.phases.map(|phases| phases.tail_ns);
     }
-}
-
-fn with_start(row: SampleRow, start: &Start) -> SampleRow {
-    let ns = |duration: std::time::Duration| u64::try_from(duration.as_nanos()).ok();
-    SampleRow {
-        create_ns: ns(start.phases.create),
-        engine_ns: ns(start.phases.engine),
-        app_ns: ns(start.phases.app),
-        start_total_ns: ns(start.phases.start_total),
-        probe_attempts: Some(u64::from(start.attempts)),
-        ..row
+    if let Some(start) = &measured.start {
+        row.create_ns = ns(start.phases.create);
+        row.engine_ns = ns(start.phases.engine);
+        row.app_ns = ns(start.phases.app);
+        row.start_total_ns = ns(start.phases.start_total);
+        row.probe_attempts = Some(u64::from(start.attempts));
     }
+    row.node_total_ns = measured.node_total_ns();
+    row.durable_ns = measured.durable_ns;
+    row
 }

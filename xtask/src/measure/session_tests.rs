@@ -7,11 +7,13 @@ use anyhow::{Result, bail};
 use hyper::Method;
 
 use super::{
+    noise::Look,
     probe::{NotReady, ProbeSpec},
     protocol::{Depth, Protocol},
-    session::{Event, run},
+    scenario::Scenario,
+    session::{Event, Item, run},
     subject::Subject,
-    visit::Target,
+    visit::{BaseImage, Lane, Target},
     watch::{Outcome, Started},
 };
 use crate::{
@@ -35,6 +37,15 @@ struct Scripted {
     /// Its store keeps what it had: the second pull fetches nothing.
     keeps_images: bool,
     pulled: RefCell<Vec<String>>,
+    /// Milliseconds that every further start of this one takes longer.
+    slower: Option<(&'static str, u64)>,
+    starts: Cell<u64>,
+    /// Milliseconds that a pull of this one takes.
+    long: Option<(&'static str, u64)>,
+    /// At which looks at the machine others had used a core since the last one.
+    disturbed_looks: Vec<u64>,
+    looks: Cell<u64>,
+    foreign_ns: Cell<u64>,
 }
 
 impl Scripted {
@@ -45,6 +56,21 @@ impl Scripted {
 
     fn say(&self, what: impl Into<String>) {
         self.calls.borrow_mut().push(what.into());
+    }
+
+    fn look(&self) -> Look {
+        let number = self.looks.get();
+        self.looks.set(number + 1);
+        if self.disturbed_looks.contains(&number) {
+            self.foreign_ns.set(self.foreign_ns.get() + 1_000 * MS);
+        }
+        Look {
+            at: self.pass(MS),
+            steal_ns: 0,
+            tick_ns: 1,
+            threads: [(1, self.foreign_ns.get())].into(),
+            reaped: [].into(),
+        }
     }
 
     fn serve(&self, digest: Digest) {
@@ -75,14 +101,33 @@ impl Subject for Scripted {
         Ok(())
     }
 
+    fn forget(&self, reference: &str) -> Result<()> {
+        self.say(format!("forget {reference}"));
+        self.pulled.borrow_mut().retain(|it| it != reference);
+        Ok(())
+    }
+
     fn settle(&self) -> Result<()> {
         self.say("settle");
         Ok(())
     }
 
+    fn drop_caches(&self) -> Result<()> {
+        self.say("drop caches");
+        Ok(())
+    }
+
+    fn sync_data_root(&self) -> Result<MonoNs> {
+        self.say("sync data root");
+        Ok(self.pass(7 * MS))
+    }
+
     fn pull(&self, reference: &str) -> Result<Span> {
         self.say(format!("pull {reference}"));
         let start = self.pass(MS);
+        if let Some((_, ms)) = self.long.filter(|(name, _)| *name == reference) {
+            self.pass(ms * MS);
+        }
         if !self.pulled.borrow().contains(&reference.to_owned()) {
             self.serve(Digest::of(reference));
             self.pulled.borrow_mut().push(reference.to_owned());
@@ -114,7 +159,10 @@ impl Subject for Scripted {
                 Err(NotReady::NeverListened { port: probe.port }.into()),
             ));
         }
-        let (t_exec, t_listen, t_200) = (self.pass(100 * MS), self.pass(MS), self.pass(MS));
+        let (t_exec, t_listen) = (self.pass(100 * MS), self.pass(MS));
+        let slower = self.slower.filter(|(name, _)| *name == container);
+        let starts = self.starts.replace(self.starts.get() + 1);
+        let t_200 = self.pass(MS + slower.map_or(0, |(_, ms)| ms * starts * MS));
         Ok((
             sent,
             Ok(Started {
@@ -147,6 +195,11 @@ fn target(name: &str) -> Target {
         suite: "s".to_owned(),
         variant: name.to_owned(),
         reference: name.to_owned(),
+        direct: format!("direct {name}"),
+        base: Some(BaseImage {
+            reference: "base".to_owned(),
+            layers: [Digest::of("base")].into(),
+        }),
         blobs: vec![Blob {
             digest: digest.clone(),
             size: 10,
@@ -161,45 +214,82 @@ fn target(name: &str) -> Target {
     }
 }
 
-fn samples(subject: &Scripted, names: &[&str], depth: Depth) -> Vec<SampleRow> {
-    let targets: Vec<Target> = names.iter().map(|name| target(name)).collect();
-    let mut rows = Vec::new();
-    let take_log = || std::mem::take(&mut *subject.served.borrow_mut());
-    run(
+const BOTH: &[Scenario] = &[Scenario::NodeCold, Scenario::Warm];
+
+fn item(name: &str, scenarios: &[Scenario]) -> Item {
+    Item {
+        target: target(name),
+        scenarios: scenarios.to_vec(),
+    }
+}
+
+/// What a session gives: its samples, those that were not taken anew among them.
+#[derive(Default)]
+struct Taken {
+    rows: Vec<SampleRow>,
+    replayed: usize,
+    stopped: Vec<(String, u32)>,
+}
+
+fn session(subject: &Scripted, items: &[Item], depth: Depth, kept: &[SampleRow]) -> Taken {
+    let mut outcome = Taken::default();
+    let lane = Lane {
         subject,
-        &take_log,
-        &Protocol::new(7, depth),
-        &targets,
-        &mut |event| {
-            if let Event::Sample { row, .. } = event {
-                rows.push(row.clone());
+        take_log: &|| std::mem::take(&mut *subject.served.borrow_mut()),
+    };
+    let protocol = Protocol::new(7, depth);
+    let look = || Some(subject.look());
+    run(lane, &look, &protocol, items, kept, &mut |event| {
+        match event {
+            Event::Sample { row, .. } => outcome.rows.push(row.clone()),
+            Event::Replayed { row } => {
+                outcome.rows.push(row.clone());
+                outcome.replayed += 1;
             }
-            Ok(())
-        },
-    )
+            Event::Stopped { target, blocks } => {
+                outcome.stopped.push((target.variant.clone(), blocks));
+            }
+            Event::WarmedUp { .. } | Event::Visited { .. } => {}
+        }
+        Ok(())
+    })
     .unwrap();
-    rows
+    outcome
+}
+
+fn samples(subject: &Scripted, names: &[&str], depth: Depth) -> Vec<SampleRow> {
+    let items: Vec<Item> = names.iter().map(|name| item(name, BOTH)).collect();
+    session(subject, &items, depth, &[]).rows
+}
+
+fn count(rows: &[SampleRow], variant: &str, scenario: &str) -> usize {
+    let of_cell = |row: &&SampleRow| row.variant == variant && row.scenario == scenario;
+    rows.iter().filter(of_cell).count()
 }
 
 #[test]
-fn a_visit_is_a_cold_start_and_then_a_warm_one() {
+fn a_visit_is_a_cold_start_a_warm_one_and_a_redeployment() {
     let subject = Scripted::default();
-    let rows = samples(&subject, &["a"], Depth::Quick);
-    // One warm-up visit and five blocks, each the same ten calls.
+    let scenarios = [BOTH, &[Scenario::Redeploy]].concat();
+    let rows = session(&subject, &[item("a", &scenarios)], Depth::Quick, &[]).rows;
+    // One warm-up visit and five blocks, each the same calls.
     let calls = subject.calls.take();
-    assert_eq!(calls.len(), 6 * 10);
+    assert_eq!(calls.len(), 6 * 17);
     assert_eq!(
-        calls[..10].join(", "),
-        "empty, settle, pull a, create a, start a, remove a, settle, create a, start a, remove a"
+        calls[..17].join(", "),
+        "empty, settle, pull a, create a, start a, remove a, \
+         settle, create a, start a, remove a, \
+         pull base, forget a, settle, pull a, create a, start a, remove a"
     );
-    assert_eq!(rows.len(), 10);
+    assert_eq!(rows.len(), 15);
     let cold = &rows[0];
     assert_eq!(
-        (cold.scenario.as_str(), cold.block, cold.order),
-        ("node_cold", 0, 0)
+        (cold.scenario.as_str(), cold.block, cold.order, cold.retry),
+        ("node_cold", 0, 0, 0)
     );
     assert_eq!(cold.resolve_ns, Some(MS));
     assert_eq!(cold.download_ns, Some(9 * MS));
+    assert_eq!(cold.transferring_ns, Some(9 * MS));
     assert_eq!(cold.tail_ns, Some(5 * MS));
     assert_eq!(cold.pull_ns, Some(15 * MS));
     assert_eq!(
@@ -212,10 +302,40 @@ fn a_visit_is_a_cold_start_and_then_a_warm_one() {
         (cold.served_bytes, cold.cold, cold.probe_attempts),
         (Some(10), Some(true), Some(3))
     );
+    assert_eq!(cold.foreign_cpu_permille, Some(0));
     let warm = &rows[1];
     assert_eq!(
         (warm.scenario.as_str(), warm.pull_ns, warm.app_ns),
         ("warm", None, Some(2 * MS))
+    );
+    let redeploy = &rows[2];
+    assert_eq!(
+        (redeploy.scenario.as_str(), redeploy.cold, redeploy.order),
+        ("redeploy", Some(true), 2)
+    );
+    assert_eq!(redeploy.node_total_ns, cold.node_total_ns);
+}
+
+#[test]
+fn a_disks_visit_drops_the_caches_and_syncs_the_data_root() {
+    let subject = Scripted::default();
+    let scenarios = [
+        Scenario::NodeCold,
+        Scenario::CacheDropped,
+        Scenario::PullDurable,
+    ];
+    let rows = session(&subject, &[item("a", &scenarios)], Depth::Disk, &[]).rows;
+    let calls = subject.calls.take();
+    assert_eq!(
+        calls[6..16].join(", "),
+        "settle, drop caches, settle, create a, start a, remove a, \
+         empty, settle, pull a, sync data root"
+    );
+    assert_eq!(rows.len(), 15 * 3);
+    let durable = &rows[2];
+    assert_eq!(
+        (durable.pull_ns, durable.durable_ns, durable.node_total_ns),
+        (Some(15 * MS), Some(22 * MS), None)
     );
 }
 
@@ -233,6 +353,86 @@ fn a_full_session_looks_at_fifteen_blocks_and_stops_when_nothing_varies() {
         order_of_a.contains(&0) && order_of_a.contains(&2),
         "the order never changes: {order_of_a:?}"
     );
+}
+
+#[test]
+fn what_varies_goes_on_and_what_accompanies_it_too() {
+    let subject = Scripted {
+        slower: Some(("b", 1)),
+        ..Scripted::default()
+    };
+    let items = [
+        item("a", BOTH),
+        item("b", BOTH),
+        item("c", &[Scenario::Control]),
+    ];
+    let outcome = session(&subject, &items, Depth::Full, &[]);
+    assert_eq!(count(&outcome.rows, "a", "warm"), 15);
+    assert_eq!(count(&outcome.rows, "b", "warm"), 30);
+    assert_eq!(count(&outcome.rows, "c", "control"), 30);
+    assert_eq!(outcome.stopped[0], ("a".to_owned(), 15));
+}
+
+#[test]
+fn one_that_takes_long_stops_at_the_first_look_however_it_varies() {
+    let subject = Scripted {
+        slower: Some(("a", 100)),
+        long: Some(("a", 6_000)),
+        ..Scripted::default()
+    };
+    let rows = samples(&subject, &["a"], Depth::Full);
+    assert_eq!(count(&rows, "a", "node_cold"), 15);
+    assert_eq!(count(&rows, "a", "warm"), 15);
+}
+
+#[test]
+fn a_disturbed_sample_is_taken_again_at_most_three_times_a_block() {
+    // Two looks a sample; one warm-up visit of two samples comes first.
+    let all_later = (4..1_000).collect();
+    for (disturbed_looks, taken, counting) in [
+        (vec![5], 11, 10),
+        (vec![5, 7, 9], 13, 10),
+        // Every sample of every block, and three more in each.
+        (all_later, 5 * (2 + 3), 0),
+    ] {
+        let subject = Scripted {
+            disturbed_looks,
+            ..Scripted::default()
+        };
+        let rows = samples(&subject, &["a"], Depth::Quick);
+        let valid = rows.iter().filter(|row| row.invalid.is_none());
+        assert_eq!((rows.len(), valid.count()), (taken, counting));
+        let disturbed = rows.iter().find(|row| row.invalid.is_some()).unwrap();
+        assert_eq!(disturbed.invalid, Some(ErrorWord::Disturbed));
+        assert!(disturbed.foreign_cpu_permille > Some(1000));
+        assert!(disturbed.pull_ns.is_some(), "it keeps its numbers");
+        let retries: Vec<u64> = rows.iter().take(3).map(|row| row.retry).collect();
+        assert_eq!(retries[..2], [0, 1]);
+    }
+}
+
+#[test]
+fn a_session_that_was_stopped_goes_on_and_makes_a_broken_visit_again() {
+    let items = [item("a", BOTH), item("b", BOTH)];
+    let whole = session(&Scripted::default(), &items, Depth::Quick, &[]).rows;
+    for stopped_after in 0..=whole.len() {
+        let kept = &whole[..stopped_after];
+        let outcome = session(&Scripted::default(), &items, Depth::Quick, kept);
+        assert_eq!(outcome.replayed, stopped_after / 2 * 2);
+        let places = |rows: &[SampleRow]| -> Vec<_> {
+            rows.iter()
+                .map(|row| {
+                    (
+                        row.block,
+                        row.order,
+                        row.variant.clone(),
+                        row.scenario.clone(),
+                    )
+                })
+                .collect()
+        };
+        assert_eq!(places(&outcome.rows), places(&whole));
+    }
 }
 
 #[test]

@@ -34,8 +34,14 @@ const SETTLE_TIMEOUT: Duration = Duration::from_secs(60);
 pub trait Subject {
     /// Removes every container and image, so that the next pull is cold.
     fn empty(&self) -> Result<()>;
+    /// Removes one image, and every layer that no other image has.
+    fn forget(&self, reference: &str) -> Result<()>;
     /// Waits until what earlier samples wrote has reached its file system.
     fn settle(&self) -> Result<()>;
+    /// Drops the machine's clean page cache, so that files come from the disk.
+    fn drop_caches(&self) -> Result<()>;
+    /// Writes the data root's file system back; when that was done.
+    fn sync_data_root(&self) -> Result<MonoNs>;
     /// Pulls an image: request written → response EOF.
     fn pull(&self, reference: &str) -> Result<Span>;
     /// Creates a container: its id, and the request's span.
@@ -60,6 +66,10 @@ impl Subject for LabSubject<'_> {
         self.0.forget_unfinished_pulls()
     }
 
+    fn forget(&self, reference: &str) -> Result<()> {
+        self.0.client().remove_image(reference)
+    }
+
     fn settle(&self) -> Result<()> {
         rustix::fs::sync();
         let deadline = Instant::now() + SETTLE_TIMEOUT;
@@ -73,6 +83,17 @@ impl Subject for LabSubject<'_> {
             std::thread::sleep(Duration::from_millis(20));
         }
         Ok(())
+    }
+
+    fn drop_caches(&self) -> Result<()> {
+        // Page cache, and directory entries and inodes with it (Linux,
+        // Documentation/admin-guide/sysctl/vm.rst).
+        write_to_kernel("/proc/sys/vm/drop_caches", "3")
+    }
+
+    fn sync_data_root(&self) -> Result<MonoNs> {
+        self.0.sync_data_root()?;
+        Ok(MonoNs::now())
     }
 
     fn pull(&self, reference: &str) -> Result<Span> {
@@ -102,6 +123,18 @@ impl Subject for LabSubject<'_> {
     fn remove(&self, container: &str) -> Result<()> {
         self.0.client().remove_container(container)
     }
+}
+
+/// A file of the kernel takes a word and keeps no bytes: there is nothing to
+/// rename.
+fn write_to_kernel(path: &str, word: &str) -> Result<()> {
+    use io::Write as _;
+    let mut file = std::fs::OpenOptions::new()
+        .write(true)
+        .open(path)
+        .with_context(|| format!("cannot open {path}"))?;
+    file.write_all(word.as_bytes())
+        .with_context(|| format!("cannot write {word} to {path}"))
 }
 
 fn dirty_kilobytes() -> Result<u64> {

@@ -11,6 +11,7 @@
 pub mod cell;
 pub mod dictionary;
 pub mod exact;
+pub mod facts;
 pub mod keep;
 pub mod machine;
 pub mod paths;

@@ -7,6 +7,7 @@ use super::{
     cell::ErrorWord,
     timings::{NodeRow, Phase, SampleRow, Spread, StartRow},
 };
+use crate::stats::Summary;
 
 /// What one cell's samples say: those that count, and why others do not.
 struct Samples<'a> {
@@ -55,6 +56,10 @@ impl<'a> Samples<'a> {
             .collect()
     }
 
+    fn median(&self, of: impl Fn(&SampleRow) -> Option<u64>) -> Option<u64> {
+        Summary::of(&self.ns(of)).map(|summary| summary.median)
+    }
+
     fn phase(&self, of: impl Fn(&SampleRow) -> Option<u64>) -> Phase {
         Phase::of_ns(&self.ns(of))
     }
@@ -80,6 +85,7 @@ pub fn node<'a>(cell: NodeRow, samples: impl IntoIterator<Item = &'a SampleRow>)
         app: samples.phase(|sample| sample.app_ns),
         start_total: samples.phase(|sample| sample.start_total_ns),
         durable: samples.phase(|sample| sample.durable_ns),
+        delivered_bytes_per_s: samples.median(delivered_bytes_per_s),
         invalid: samples.invalid(),
         error: cell.error.or(samples.error()),
         ..cell
@@ -99,6 +105,13 @@ pub fn start<'a>(cell: StartRow, samples: impl IntoIterator<Item = &'a SampleRow
         error: cell.error.or(samples.error()),
         ..cell
     }
+}
+
+/// The rate at which the blobs of one pull arrived.
+fn delivered_bytes_per_s(sample: &SampleRow) -> Option<u64> {
+    let (bytes, ns) = (sample.served_bytes?, sample.transferring_ns?);
+    let per_s = (u128::from(bytes) * 1_000_000_000).checked_div(u128::from(ns))?;
+    u64::try_from(per_s).ok()
 }
 
 #[cfg(test)]

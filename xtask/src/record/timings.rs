@@ -243,7 +243,8 @@ row! {
         /// The variant that was measured; `control` for the container that does
         /// nothing but answer.
         variant: String,
-        /// As in `node.csv` and `start.csv`.
+        /// As in `node.csv` and `start.csv`; beside these `control`, and
+        /// `pull_direct`: a cold pull that does not pass the recording proxy.
         scenario: String,
         /// Pull request written to response EOF.
         pull_ns: Option<u64>,
@@ -251,6 +252,8 @@ row! {
         resolve_ns: Option<u64>,
         /// First layer GET to the last layer byte.
         download_ns: Option<u64>,
+        /// The part of `download_ns` in which at least one layer was under way.
+        transferring_ns: Option<u64>,
         /// Last layer byte to response EOF.
         tail_ns: Option<u64>,
         /// Pull request written to EOF and `syncfs`.

@@ -1,10 +1,14 @@
 //! `cargo xtask run-all`: everything that is out of date, in order. Bases, then
 //! images, then sizes, then timings; each is written before the next begins.
 
+mod announce;
 mod bases;
 mod images;
+mod session;
 mod state;
+mod targets;
 mod timings;
+mod unfinished;
 mod workbench;
 
 use std::process::ExitCode;
@@ -80,7 +84,7 @@ pub fn run(project: &Project, options: &RunAll, upto: Upto) -> Result<ExitCode> 
         todo.state.note_partial_suites(&progress);
         let timings = timings::Wanted::of(&todo.state, options)?;
         let units = timings.stale(&todo.state);
-        timings.measure(&mut todo.state, &units, &bench, options, &progress)?;
+        session::measure(timings, &mut todo.state, &units, &bench, options, &progress)?;
     }
     drop(bench);
     todo.timings = timings::Wanted::of(&todo.state, options)?;
@@ -108,11 +112,11 @@ impl Todo {
             Vec::new()
         };
         Ok(Self {
+            depth: timings.depth,
             state,
             timings,
             work,
             units,
-            depth: timings::depth(options),
         })
     }
 
@@ -121,7 +125,7 @@ impl Todo {
     }
 
     fn plan(&self) -> Plan {
-        self.state.plan(&self.work, &self.units, self.depth)
+        announce::plan(&self.state, &self.work, &self.units, self.depth)
     }
 }
 
@@ -155,6 +159,14 @@ fn finish(todo: Todo, options: &RunAll, upto: Upto, worked: bool) -> Result<Exit
             "error: {failed} of {} failed; their rows have the error word, the logs are in {}",
             human::count(state.variants(), "variant"),
             state.project.logs().display()
+        );
+        return Ok(ExitCode::FAILURE);
+    }
+    if !state.disturbed.is_empty() {
+        eprintln!(
+            "error: other work disturbed {}; mend: let this machine do nothing else and run again, or record it \
+             marked with --allow-noisy",
+            state.disturbed.join(", ")
         );
         return Ok(ExitCode::FAILURE);
     }
@@ -212,6 +224,8 @@ pub fn only(step: Step) -> RunAll {
     RunAll {
         step,
         quick: false,
+        thorough: false,
+        allow_noisy: false,
         refresh: false,
         sizes_only: true,
         machine: None,

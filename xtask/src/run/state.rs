@@ -6,17 +6,12 @@ use std::{
     collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
-    time::Duration,
 };
 
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
-use super::{
-    Upto,
-    timings::{self, UNSHAPED},
-    workbench::{LARGEST_IMAGE_BYTES, known_builder_id},
-};
+use super::{Upto, timings, workbench::known_builder_id};
 use crate::{
     bases::{
         Base, Bases, Lock,
@@ -26,12 +21,9 @@ use crate::{
     digest::Digest,
     dockerfile::ImageName,
     image::Platform,
-    measure::protocol::{Depth, Protocol},
+    measure::scenario::UNSHAPED,
     normalise::NORMALISER_ID,
-    progress::{
-        Progress,
-        plan::{Plan, PlannedSession},
-    },
+    progress::Progress,
     project::Project,
     record::{
         cell::{ErrorWord, Id},
@@ -75,6 +67,8 @@ pub struct State {
     declared: Vec<(String, String)>,
     /// Variants that failed in this run.
     pub errors: BTreeMap<(String, String), ErrorWord>,
+    /// Sessions that were not recorded, because other work disturbed them.
+    pub disturbed: Vec<String>,
     written: Vec<PathBuf>,
 }
 
@@ -150,6 +144,7 @@ impl State {
             step: step.clone(),
             provided: Vec::new(),
             errors: BTreeMap::new(),
+            disturbed: Vec::new(),
             written: Vec::new(),
             platform,
             suites,
@@ -305,68 +300,6 @@ impl State {
             .is_none_or(|row| row.error.is_some() || row.inputs != inputs)
     }
 
-    /// What the run is about to do, for the person who started it.
-    pub fn plan(&self, work: &Work, units: &[timings::Stale], depth: Depth) -> Plan {
-        let mut builds: Vec<_> = work
-            .bases
-            .iter()
-            .map(|base| (format!("base {base}"), "not in target/lab".to_owned()))
-            .collect();
-        builds.extend(work.builds.iter().cloned());
-        let protocol = Protocol::new(0, depth);
-        let sessions = units.iter().map(|stale| PlannedSession {
-            suite: stale.unit.suite.clone(),
-            profile: stale.unit.profile.clone(),
-            cells: stale.cells,
-            blocks_max: protocol.blocks_max(),
-            reason: stale.reason.clone(),
-        });
-        let measuring: Duration = units
-            .iter()
-            .map(|stale| self.expected(&stale.unit.suite, &protocol))
-            .sum();
-        let fresh = !crate::engine::rootfs::archive(&self.project.lab()).is_file();
-        Plan {
-            download_bytes: DOWNLOAD_PER_BASE_BYTES * work.bases.len() as u64
-                + if fresh { LAB_DOWNLOAD_BYTES } else { 0 },
-            space_bytes: LARGEST_IMAGE_BYTES * 4,
-            space_at: "memory, or target/lab where that is short".to_owned(),
-            sessions: sessions.collect(),
-            expected: measuring
-                + BASE_TIME * work.bases.len() as u32
-                + BUILD_TIME * work.builds.len() as u32
-                + if fresh {
-                    crate::engine::rootfs::USUAL_TIME
-                } else {
-                    Duration::ZERO
-                },
-            kept: self
-                .jobs()
-                .into_iter()
-                .filter(|job| !self.row_is_missing(*job))
-                .count(),
-            builds,
-        }
-    }
-
-    /// How long a suite's session takes at most, from what its images weigh.
-    fn expected(&self, suite: &str, protocol: &Protocol) -> Duration {
-        let rows = self
-            .sizes
-            .rows()
-            .filter(|row| row.suite == suite && row.platform == self.platform.to_string());
-        let known: Vec<u64> = rows.filter_map(|row| row.transfer_bytes).collect();
-        let variants = self
-            .suites
-            .iter()
-            .find(|it| it.name == suite)
-            .map_or(0, |it| it.variants.len());
-        let unknown = (variants.saturating_sub(known.len())) as u64 * UNKNOWN_TRANSFER_BYTES;
-        let bytes = known.iter().sum::<u64>() + unknown;
-        let cycle = VISIT_TIME * variants as u32 + Duration::from_secs(bytes / PULL_BYTES_PER_S);
-        cycle * (protocol.warm_ups() + protocol.blocks_max())
-    }
-
     /// The table's lines for what was selected.
     pub fn lines(&self, timings: &timings::Wanted) -> Result<Vec<Line>> {
         let platform = self.platform.to_string();
@@ -486,12 +419,3 @@ impl State {
         Ok(())
     }
 }
-
-// Rough figures for the announcement, each read off a run on two cores.
-const LAB_DOWNLOAD_BYTES: u64 = 180_000_000;
-const DOWNLOAD_PER_BASE_BYTES: u64 = 90_000_000;
-const BASE_TIME: Duration = Duration::from_secs(25);
-const BUILD_TIME: Duration = Duration::from_secs(20);
-const VISIT_TIME: Duration = Duration::from_millis(1_200);
-const PULL_BYTES_PER_S: u64 = 35_000_000;
-const UNKNOWN_TRANSFER_BYTES: u64 = 100_000_000;

@@ -8,8 +8,8 @@ use xtask::{
     engine::{Span, Store},
     measure::{
         probe::ProbeSpec,
+        scenario::Scenario,
         subject::{LabSubject, Subject},
-        visit::node_cold,
         watch::Outcome,
     },
     proxy::{Fault, Rule},
@@ -42,8 +42,7 @@ pub fn a_full_data_root_is_an_error() -> Result<()> {
     let too_small = BIG_BYTES as u64 * 2 / 3;
     let bench = bench(Some(too_small))?;
     let big = bench.push("tiny", "big")?;
-    let subject = LabSubject(&bench.subject);
-    let Err(invalid) = node_cold(&subject, &big, &|| bench.proxy.take_log()) else {
+    let Err(invalid) = bench.node_cold(&big) else {
         bail!("{too_small} bytes were room enough");
     };
     let said = invalid.to_string();
@@ -57,7 +56,7 @@ pub fn a_full_data_root_is_an_error() -> Result<()> {
     ensure!(images.is_empty(), "a half image is left: {images:?}");
     // And the engine is still good for an image that it has room for.
     let small = bench.push("tiny", "small")?;
-    node_cold(&subject, &small, &|| bench.proxy.take_log())?;
+    bench.node_cold(&small)?;
     Ok(())
 }
 
@@ -65,7 +64,7 @@ pub fn a_warm_pull_does_not_count() -> Result<()> {
     let bench = bench(None)?;
     let target = bench.push("tiny", "small")?;
     let subject = Forgetful(LabSubject(&bench.subject));
-    let visit = || node_cold(&subject, &target, &|| bench.proxy.take_log());
+    let visit = || bench.sample(&subject, Scenario::NodeCold, &target);
     visit()?;
     match visit() {
         Err(invalid) if invalid.word == "not_cold" => Ok(()),
@@ -76,20 +75,19 @@ pub fn a_warm_pull_does_not_count() -> Result<()> {
 pub fn a_corrupted_blob_is_an_error() -> Result<()> {
     let bench = bench(None)?;
     let target = bench.push("tiny", "small")?;
-    let subject = LabSubject(&bench.subject);
     for blob in &target.blobs {
         bench.proxy.set_faults(vec![Rule {
             path_contains: blob.digest.to_string(),
             fault: Fault::Corrupt,
             times: None,
         }]);
-        match node_cold(&subject, &target, &|| bench.proxy.take_log()) {
+        match bench.node_cold(&target) {
             Err(invalid) if invalid.word == "pull_failed" => {}
             other => bail!("{} was corrupt, and it gave {other:?}", blob.digest),
         }
     }
     bench.proxy.set_faults(Vec::new());
-    node_cold(&subject, &target, &|| bench.proxy.take_log())?;
+    bench.node_cold(&target)?;
     Ok(())
 }
 
@@ -101,8 +99,20 @@ impl Subject for Forgetful<'_> {
         Ok(())
     }
 
+    fn forget(&self, reference: &str) -> Result<()> {
+        self.0.forget(reference)
+    }
+
     fn settle(&self) -> Result<()> {
         self.0.settle()
+    }
+
+    fn drop_caches(&self) -> Result<()> {
+        self.0.drop_caches()
+    }
+
+    fn sync_data_root(&self) -> Result<MonoNs> {
+        self.0.sync_data_root()
     }
 
     fn pull(&self, reference: &str) -> Result<Span> {

@@ -1,11 +1,18 @@
 //! A lab in this process: registry, recording proxy and subject, as a session
 //! has them.
 
+use std::net::SocketAddr;
+
 use anyhow::{Context, Result};
 use xtask::{
     engine::{DataRoot, Lab, LabEngine, LabRegistry, Lock, REGISTRY_STORAGE, Role, Store},
     image::Layout,
-    measure::{probe::ProbeSpec, visit::Target},
+    measure::{
+        probe::ProbeSpec,
+        scenario::Scenario,
+        subject::{LabSubject, Subject},
+        visit::{Invalid, Lane, Measured, Target},
+    },
     project::Project,
     proxy::{Options, Proxy},
     registry::{self, Registry},
@@ -20,6 +27,7 @@ pub struct Bench {
     pub subject: LabEngine,
     pub proxy: Proxy,
     pub registry: Registry,
+    address: SocketAddr,
     _served: LabRegistry,
     _lab: Lab,
     project: Project,
@@ -40,6 +48,7 @@ impl Bench {
             subject: lab.engine(Role::Subject, store, data_root)?,
             proxy: Proxy::start(address, Options::default())?,
             registry: Registry::at(address)?,
+            address,
             _served: served,
             _lab: lab,
             project,
@@ -60,6 +69,8 @@ impl Bench {
             suite: suite.name.clone(),
             variant: variant.to_owned(),
             reference: format!("{}/{repository}@{}", self.proxy.address(), layout.digest()),
+            direct: format!("{}/{repository}@{}", self.address, layout.digest()),
+            base: None,
             blobs: registry::blobs_of(layout.manifest_bytes())?,
             layers: layers.collect(),
             probe: ProbeSpec {
@@ -69,5 +80,26 @@ impl Bench {
                 body: suite.probe.body.clone().into_bytes(),
             },
         })
+    }
+
+    /// One sample, as a session takes it.
+    pub fn sample(
+        &self,
+        subject: &dyn Subject,
+        scenario: Scenario,
+        target: &Target,
+    ) -> Result<Measured, Invalid> {
+        let lane = Lane {
+            subject,
+            take_log: &|| self.proxy.take_log(),
+        };
+        lane.prepare(scenario, target)?;
+        lane.measure(scenario, target)
+    }
+
+    /// The same for a cold start on this bench's own subject.
+    pub fn node_cold(&self, target: &Target) -> Result<Measured, Invalid> {
+        let subject = LabSubject(&self.subject);
+        self.sample(&subject, Scenario::NodeCold, target)
     }
 }

@@ -1,0 +1,294 @@
+//! Measuring what is out of date: one session per suite and profile, its
+//! samples kept as they come, its rows written when it is over.
+
+use std::path::Path;
+
+use anyhow::{Result, ensure};
+use xshell::cmd;
+
+use super::{
+    state::State,
+    targets::Shelf,
+    timings::{Stale, Wanted},
+    unfinished::Unfinished,
+    workbench::Workbench,
+};
+use crate::{
+    cli::RunAll,
+    engine::{LabEngine, REGISTRY_STORAGE, Role, Store},
+    files, interrupt,
+    measure::{
+        noise,
+        protocol::Protocol,
+        scenario::SHAPED,
+        session::{self, Event, Item},
+        subject::LabSubject,
+        visit::Lane,
+    },
+    progress::{Progress, Step},
+    proxy::{Options, Proxy, Rate},
+    record::{
+        facts,
+        machine::Tool,
+        paths,
+        session::Unit,
+        table::Table,
+        timings::{EnvironmentRow, SampleRow},
+    },
+    registry::{self, Registry},
+    shell,
+};
+
+/// The rate of the shaped profile. The burst is what goes out unlimited after a
+/// pause: 5 ms of the rate.
+const SHAPED_RATE: Rate = Rate {
+    bits_per_second: 100_000_000,
+    burst_bytes: 64 * 1024,
+};
+
+/// Measures the units, each in a session of its own on a fresh data root.
+///
+/// # Errors
+/// When the lab cannot measure at all; a variant that fails is a row.
+pub fn measure(
+    mut wanted: Wanted,
+    state: &mut State,
+    units: &[Stale],
+    bench: &Workbench,
+    options: &RunAll,
+    progress: &Progress,
+) -> Result<()> {
+    if units.is_empty() {
+        return Ok(());
+    }
+    let Some(lab) = bench.lab() else {
+        progress.note("timings are taken by the lab engine only; this run built and counted");
+        return Ok(());
+    };
+    let address = registry::free_address()?;
+    let config = registry::config_yaml(REGISTRY_STORAGE.as_ref(), address)?;
+    let _registry = lab.registry(&config, address)?;
+    let registry = Registry::at(address)?;
+    let proxy = Proxy::start(address, Options::default())?;
+    let shelf = Shelf {
+        registry: &registry,
+        address,
+        proxy: proxy.address(),
+    };
+    for Stale { unit, .. } in units {
+        let items = shelf.items(state, unit)?;
+        let data_root = bench.data_root(options.step.lab.data_root.as_deref())?;
+        ensure!(
+            data_root.file_system()? == wanted.data_root_fs,
+            "memory became short while this run went on; mend: choose where the subject keeps its images, with --data-root"
+        );
+        let subject = lab.engine(Role::Subject, Store::Containerd, data_root)?;
+        proxy.set_rate((unit.profile == SHAPED).then_some(SHAPED_RATE));
+        let bench = Bench {
+            unit,
+            items: &items,
+            subject: &subject,
+            proxy: &proxy,
+        };
+        bench.session(&mut wanted, state, options, progress)?;
+    }
+    Ok(())
+}
+
+/// Everything that one session is made with.
+struct Bench<'a> {
+    unit: &'a Unit,
+    items: &'a [Item],
+    subject: &'a LabEngine,
+    proxy: &'a Proxy,
+}
+
+impl Bench<'_> {
+    fn session(
+        &self,
+        wanted: &mut Wanted,
+        state: &mut State,
+        options: &RunAll,
+        progress: &Progress,
+    ) -> Result<()> {
+        let Unit { suite, profile, .. } = self.unit;
+        let machine = wanted.machine.name();
+        let mut unfinished = Unfinished::open(
+            state,
+            self.unit,
+            wanted.depth,
+            &machine,
+            options.seed,
+            progress,
+        )?;
+        interrupt::keeps(
+            "bases, images, sizes, finished sessions and the samples of this one are kept",
+        );
+        let protocol = Protocol::new(unfinished.session.seed, wanted.depth);
+        let pressure = noise::pressure_us();
+        self.take_samples(&protocol, &mut unfinished, state, progress)?;
+        let samples: Vec<SampleRow> = unfinished.samples.rows().cloned().collect();
+        let verdict = facts::Noise::of(&samples);
+        if verdict.is_noisy() && !options.allow_noisy {
+            let aside = unfinished.put_aside()?;
+            progress.note(format_args!(
+                "{suite} {profile}: {verdict}; nothing of it is recorded, its samples are in {}",
+                aside.display()
+            ));
+            state.disturbed.push(format!("{suite} {profile}"));
+            return Ok(());
+        }
+        let rows = self.environment(wanted, state, &unfinished, &samples, pressure)?;
+        let session = unfinished.session.clone();
+        let failed = wanted.keep(
+            state,
+            self.unit,
+            &session,
+            &samples,
+            rows,
+            verdict.is_noisy(),
+        );
+        for (variant, word) in failed {
+            state.errors.insert((suite.clone(), variant), word);
+        }
+        let path = paths::samples(&wanted.folder, suite, profile, &session.id);
+        files::write_atomic(&path, unfinished.samples.text())?;
+        unfinished.forget()?;
+        wanted.save(state)?;
+        state.note_written(&path);
+        Ok(())
+    }
+
+    fn take_samples(
+        &self,
+        protocol: &Protocol,
+        unfinished: &mut Unfinished,
+        state: &State,
+        progress: &Progress,
+    ) -> Result<()> {
+        let Unit { suite, profile, .. } = self.unit;
+        let log = state
+            .project
+            .logs()
+            .join(format!("{suite}-{profile}.session.log"));
+        if unfinished.kept.is_empty() {
+            files::write_atomic(&log, "")?;
+        }
+        let cycles = protocol.warm_ups() + protocol.blocks_max();
+        let visits = self.items.len() as u64 * u64::from(cycles);
+        let step = progress.step(format!("measure {suite} {profile}"), visits);
+        let samples = &mut unfinished.samples;
+        let mut on = |event: Event<'_>| record(event, samples, &log, &step, protocol);
+        session::run(
+            Lane {
+                subject: &LabSubject(self.subject),
+                take_log: &|| self.proxy.take_log(),
+            },
+            &noise::look,
+            protocol,
+            self.items,
+            &unfinished.kept,
+            &mut on,
+        )?;
+        step.done(format!("{} samples", unfinished.samples.rows().count()));
+        Ok(())
+    }
+
+    /// On what, with what and when it was measured, and what happened beside it.
+    fn environment(
+        &self,
+        wanted: &Wanted,
+        state: &State,
+        unfinished: &Unfinished,
+        samples: &[SampleRow],
+        pressure_before: Option<u64>,
+    ) -> Result<Vec<EnvironmentRow>> {
+        let versions = self.subject.client().versions()?;
+        let mut found = vec![
+            ("data_root_fs", self.unit.data_root_fs.clone()),
+            ("docker", versions.docker),
+            ("containerd", versions.containerd),
+            ("runc", versions.runc),
+            ("image_store", versions.store),
+            ("max_concurrent_downloads", "3".to_owned()),
+            ("decompressor", decompressor(self.subject)),
+            // containerd's unpacker applies an image's layers one by one.
+            ("unpack", "serial".to_owned()),
+            ("profile", self.unit.profile.clone()),
+            ("resumed", yes_or_no(!unfinished.kept.is_empty())),
+        ];
+        let waited = noise::pressure_us().zip(pressure_before);
+        found.extend(waited.map(|(now, then)| ("psi_cpu_some_us", (now - then).to_string())));
+        found.extend(facts::of(samples));
+        Ok(unfinished
+            .session
+            .environment(&wanted.machine, &tool(state), &found))
+    }
+}
+
+fn yes_or_no(is: bool) -> String {
+    if is { "yes" } else { "no" }.to_owned()
+}
+
+fn record(
+    event: Event<'_>,
+    samples: &mut Table<SampleRow>,
+    log: &Path,
+    step: &Step,
+    protocol: &Protocol,
+) -> Result<()> {
+    use std::io::Write as _;
+    match event {
+        Event::WarmedUp { .. } | Event::Visited { .. } => step.advance(1),
+        Event::Replayed { row } => samples.upsert(row.clone()),
+        Event::Sample { target, row, why } => {
+            if let Some(why) = why {
+                let mut log = files::append(log)?;
+                writeln!(
+                    log,
+                    "{}/{} block {} {}: {why}",
+                    target.suite, target.variant, row.block, row.scenario
+                )?;
+            }
+            samples.upsert(row.clone());
+            samples.save()?;
+        }
+        // The blocks that it no longer needs are done as well.
+        Event::Stopped { blocks, .. } => step.advance(u64::from(protocol.blocks_max() - blocks)),
+    }
+    Ok(())
+}
+
+/// containerd picks an external decompressor silently when one is installed.
+fn decompressor(subject: &LabEngine) -> String {
+    let found = ["igzip", "unpigz"]
+        .into_iter()
+        .find(|name| subject.has(name));
+    found.unwrap_or("built in").to_owned()
+}
+
+/// The commit of this program, and whether its files differ from it.
+fn tool(state: &State) -> Tool {
+    let git = |arguments: &[&str]| {
+        let (sh, root) = (shell::shell().ok()?, state.project.root());
+        // The checkout may belong to the user who called sudo.
+        let safe = "safe.directory=*";
+        let git = cmd!(
+            sh,
+            "git --no-optional-locks -c {safe} -C {root} {arguments...}"
+        );
+        git.quiet().ignore_stderr().read().ok()
+    };
+    Tool {
+        commit: git(&["rev-parse", "--short=12", "HEAD"]).unwrap_or_default(),
+        dirty: git(&[
+            "status",
+            "--porcelain",
+            "--",
+            ".",
+            ":!results",
+            ":!experiments/bases.lock",
+        ])
+        .is_none_or(|changes| !changes.is_empty()),
+    }
+}

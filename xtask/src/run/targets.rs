@@ -1,0 +1,125 @@
+//! What a session pulls: the images of a suite, the bases they stand on and the
+//! control image, pushed to the lab's registry and read back, so that the
+//! registry's own cache is warm for all of them alike.
+
+use std::net::SocketAddr;
+
+use anyhow::Result;
+
+use super::state::{Job, State};
+use crate::{
+    digest::Digest,
+    image::Layout,
+    measure::{
+        control,
+        probe::ProbeSpec,
+        scenario::{CONTROL, Scenario, UNSHAPED, of_session},
+        session::Item,
+        visit::{BaseImage, Target},
+    },
+    record::session::Unit,
+    registry::{self, Registry},
+};
+
+/// Where images are pushed and from where they are pulled.
+pub struct Shelf<'a> {
+    pub registry: &'a Registry,
+    pub address: SocketAddr,
+    /// The recording proxy in front of it.
+    pub proxy: SocketAddr,
+}
+
+impl Shelf<'_> {
+    /// Everything that a unit's session visits in each block.
+    pub fn items(&self, state: &State, unit: &Unit) -> Result<Vec<Item>> {
+        let scenarios = of_session(&unit.profile, &unit.data_root_fs);
+        let targets = self.variants(state, &unit.suite)?;
+        let item = |target: &Target, scenarios: &[Scenario]| Item {
+            target: target.clone(),
+            scenarios: scenarios.to_vec(),
+        };
+        let mut items: Vec<Item> = targets.iter().map(|it| item(it, scenarios)).collect();
+        items.push(item(&self.control(state, unit)?, &[Scenario::Control]));
+        if unit.profile == UNSHAPED {
+            let middle = middle(&targets).map(|it| item(it, &[Scenario::PullDirect]));
+            items.extend(middle);
+        }
+        Ok(items)
+    }
+
+    fn variants(&self, state: &State, suite: &str) -> Result<Vec<Target>> {
+        let jobs = state
+            .jobs()
+            .into_iter()
+            .filter(|job| job.suite.name == suite && state.built(*job).is_some());
+        jobs.map(|job| self.variant(state, job)).collect()
+    }
+
+    fn variant(&self, state: &State, job: Job<'_>) -> Result<Target> {
+        let probe = &job.suite.probe;
+        let probe = ProbeSpec {
+            port: job.suite.port,
+            path: probe.path.clone(),
+            status: probe.status,
+            body: probe.body.clone().into_bytes(),
+        };
+        let base = job.variant.images.base.as_ref();
+        let base = base.and_then(|name| state.find(name));
+        let base = base.map(|base| {
+            let repository = format!("bases/{}", base.id);
+            let count = base.layout.layers().len();
+            anyhow::Ok(BaseImage {
+                reference: self.put(&base.layout, &repository)?.1,
+                layers: base.layout.leading_layers(count),
+            })
+        });
+        let layout = Layout::open(&state.project.image(&job.suite.name, &job.variant.name))?;
+        Ok(Target {
+            base: base.transpose()?,
+            ..self.target(&layout, &job.suite.name, &job.variant.name, probe)?
+        })
+    }
+
+    fn control(&self, state: &State, unit: &Unit) -> Result<Target> {
+        let layout = control::image(&state.project, &state.platform)?;
+        self.target(&layout, &unit.suite, CONTROL, control::probe())
+    }
+
+    fn target(
+        &self,
+        layout: &Layout,
+        suite: &str,
+        variant: &str,
+        probe: ProbeSpec,
+    ) -> Result<Target> {
+        let (direct, reference) = self.put(layout, &format!("{suite}/{variant}"))?;
+        let layers = layout.layers().iter().map(|layer| layer.digest.clone());
+        Ok(Target {
+            suite: suite.to_owned(),
+            variant: variant.to_owned(),
+            reference,
+            direct,
+            blobs: registry::blobs_of(layout.manifest_bytes())?,
+            layers: layers.collect::<Vec<Digest>>(),
+            base: None,
+            probe,
+        })
+    }
+
+    /// Pushes an image; its references, straight and through the proxy.
+    fn put(&self, layout: &Layout, repository: &str) -> Result<(String, String)> {
+        self.registry
+            .push(layout.folder(), repository, "measured")?;
+        self.registry.read_back(repository, layout.digest())?;
+        let at = |host: SocketAddr| format!("{host}/{repository}@{}", layout.digest());
+        Ok((at(self.address), at(self.proxy)))
+    }
+}
+
+/// The variant of the middle size: the proxy's share of a pull is told by it.
+fn middle(targets: &[Target]) -> Option<&Target> {
+    let bytes = |target: &Target| target.blobs.iter().map(|blob| blob.size).sum::<u64>();
+    let mut sorted: Vec<&Target> = targets.iter().collect();
+    sorted.sort_by_key(|target| bytes(target));
+    sorted.get(sorted.len() / 2).copied()
+}
