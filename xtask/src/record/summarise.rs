@@ -16,7 +16,15 @@ struct Samples<'a> {
 }
 
 impl<'a> Samples<'a> {
-    fn of(samples: impl IntoIterator<Item = &'a SampleRow>, variant: &str, scenario: &str) -> Self {
+    /// In a session that is recorded although it was disturbed throughout, what
+    /// was disturbed counts as well: the row is marked, and the rest would be
+    /// the few lucky ones.
+    fn of(
+        samples: impl IntoIterator<Item = &'a SampleRow>,
+        variant: &str,
+        scenario: &str,
+        noisy: bool,
+    ) -> Self {
         let mut of_cell = Self {
             counting: Vec::new(),
             invalid: BTreeMap::new(),
@@ -26,6 +34,9 @@ impl<'a> Samples<'a> {
                 continue;
             }
             match sample.invalid {
+                Some(ErrorWord::Disturbed) if noisy && sample.has_times() => {
+                    of_cell.counting.push(sample);
+                }
                 Some(reason) => *of_cell.invalid.entry(reason).or_default() += 1,
                 None => of_cell.counting.push(sample),
             }
@@ -72,7 +83,7 @@ impl<'a> Samples<'a> {
 /// `cell` with the numbers that `samples` give it. Those of other variants and
 /// scenarios are passed over; an error that it already has stays.
 pub fn node<'a>(cell: NodeRow, samples: impl IntoIterator<Item = &'a SampleRow>) -> NodeRow {
-    let samples = Samples::of(samples, &cell.variant, &cell.scenario);
+    let samples = Samples::of(samples, &cell.variant, &cell.scenario, cell.noisy.0);
     NodeRow {
         n: samples.n(),
         pull: samples.spread(|sample| sample.pull_ns),
@@ -94,7 +105,7 @@ pub fn node<'a>(cell: NodeRow, samples: impl IntoIterator<Item = &'a SampleRow>)
 
 /// The same for a start with the image there.
 pub fn start<'a>(cell: StartRow, samples: impl IntoIterator<Item = &'a SampleRow>) -> StartRow {
-    let samples = Samples::of(samples, &cell.variant, &cell.scenario);
+    let samples = Samples::of(samples, &cell.variant, &cell.scenario, cell.noisy.0);
     StartRow {
         n: samples.n(),
         start_total: samples.spread(|sample| sample.start_total_ns),
@@ -117,6 +128,7 @@ fn delivered_bytes_per_s(sample: &SampleRow) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::record::cell::Mark;
 
     fn cell() -> NodeRow {
         NodeRow {
@@ -168,6 +180,27 @@ mod tests {
         );
         assert_eq!(row.tail, Phase::default(), "never measured, never 0");
         assert_eq!(row.session, "s1", "what names the row stays");
+    }
+
+    #[test]
+    fn in_a_noisy_session_that_is_recorded_disturbed_samples_count() {
+        let disturbed = SampleRow {
+            invalid: Some(ErrorWord::Disturbed),
+            ..sample(14)
+        };
+        let without_times = SampleRow {
+            pull_ns: None,
+            ..disturbed.clone()
+        };
+        let samples = [sample(10), disturbed, without_times];
+        let noisy = NodeRow {
+            noisy: Mark(true),
+            ..cell()
+        };
+        let row = node(noisy, &samples);
+        assert_eq!((row.n, row.invalid), (Some(2), Some(1)));
+        assert_eq!(row.pull.max_us, Some(14_000));
+        assert_eq!(node(cell(), &samples).n, Some(1));
     }
 
     #[test]

@@ -298,6 +298,13 @@ row! {
 
 of_variant!(NodeRow, StartRow);
 
+impl SampleRow {
+    /// Whether anything was timed before the sample was given up.
+    pub fn has_times(&self) -> bool {
+        self.pull_ns.is_some() || self.start_total_ns.is_some()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

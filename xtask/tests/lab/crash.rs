@@ -58,6 +58,37 @@ pub fn during_a_start() -> Result<()> {
     goes_on(&sandbox)
 }
 
+/// The samples that were there stay to the digit, and the rest joins them.
+pub fn during_a_session() -> Result<()> {
+    const KEPT: &str = "target/lab/sessions/tiny-unshaped-tmpfs.csv";
+    let sandbox = tiny::sandbox("crash-session")?;
+    tiny::add(&sandbox, "one", &tiny::dockerfile(""))?;
+    tiny::add(&sandbox, "two", &tiny::dockerfile(""))?;
+    let lines = || -> Vec<String> {
+        let text = sandbox.read(KEPT).unwrap_or_default();
+        text.lines().map(str::to_owned).collect()
+    };
+    let two_blocks = |_: &Run| Ok(lines().iter().any(|line| line.starts_with("2,")));
+    end(&sandbox, two_blocks, Signal::KILL)?;
+    let kept = lines();
+    let run = sandbox.run_quick(&[])?.expect(0)?;
+    ensure!(
+        run.stderr.contains("goes on where it was stopped"),
+        "{}",
+        run.said()
+    );
+    let folder = format!("results/{MACHINE}/samples");
+    let files = files_below(&sandbox.path(&folder))?;
+    ensure!(files.len() == 1, "the samples are in {files:?}");
+    let samples = sandbox.read(&format!("{folder}/{}", files[0].display()))?;
+    // A visit that was broken off is made again; the second block was whole.
+    let whole = kept.iter().filter(|line| !line.starts_with("2,"));
+    let lost: Vec<&String> = whole.filter(|line| !samples.contains(*line)).collect();
+    ensure!(lost.is_empty(), "{lost:?} is not in\n{samples}");
+    ensure!(!sandbox.path(KEPT).exists(), "{KEPT} is still there");
+    Ok(())
+}
+
 fn end_both_ways(sandbox: &Sandbox, reached: impl Fn(&Run) -> Result<bool>) -> Result<()> {
     let (code, said) = end(sandbox, &reached, Signal::INT).context("SIGINT")?;
     let last = said.lines().last().unwrap_or_default();
@@ -94,7 +125,7 @@ fn goes_on(sandbox: &Sandbox) -> Result<()> {
         sizes.text()
     );
     ensure!(
-        node.rows().count() == 1 && node.rows().all(|row| row.error.is_none()),
+        node.rows().count() == 2 && node.rows().all(|row| row.error.is_none()),
         "{}",
         node.text()
     );
@@ -119,7 +150,7 @@ struct Run {
 impl Run {
     fn start(sandbox: &Sandbox) -> Result<Self> {
         let mut child = sandbox
-            .xtask(&["run-all", "--quick", "--machine", MACHINE])
+            .xtask(&["run-all", "--quick", "--allow-noisy", "--machine", MACHINE])
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()?;

@@ -9,6 +9,7 @@ mod crash;
 mod faults;
 mod images;
 mod processes;
+mod proofs;
 mod sandbox;
 mod subject;
 mod tiny;
@@ -78,6 +79,10 @@ const TESTS: &[(&str, Test)] = &[
         crash::during_a_start,
     ),
     (
+        "a_session_that_was_killed_goes_on_where_it_was",
+        crash::during_a_session,
+    ),
+    (
         "a_full_data_root_is_an_error_that_names_the_image",
         faults::a_full_data_root_is_an_error,
     ),
@@ -88,6 +93,22 @@ const TESTS: &[(&str, Test)] = &[
     (
         "a_corrupted_blob_is_an_error_and_never_a_time",
         faults::a_corrupted_blob_is_an_error,
+    ),
+    (
+        "what_a_service_waits_moves_the_app_phase_and_no_other",
+        proofs::waiting_services_move_the_app_phase_and_no_other,
+    ),
+    (
+        "a_registry_that_is_late_with_one_blob_moves_the_download_alone",
+        proofs::a_registry_that_is_late_with_one_blob_moves_the_download_alone,
+    ),
+    (
+        "half_the_rate_doubles_the_download",
+        proofs::half_the_rate_doubles_the_download,
+    ),
+    (
+        "a_disks_session_has_durable_pulls_and_starts_without_a_cache",
+        proofs::a_disks_session_has_durable_pulls_and_starts_without_a_cache,
     ),
     (
         "a_held_lab_names_its_holder_and_is_not_cleaned",
