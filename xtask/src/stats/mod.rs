@@ -1,9 +1,27 @@
 //! What a set of samples says: the median and how well it is known.
 //!
+//! Its children say what two sets say of each other, in the order they are
+//! asked: the effect of a change (`effect`, from `hodges_lehmann` and
+//! `signed_rank`), at how much risk (`looks`, `holm`), what is made of it
+//! (`verdict`), and what could have been seen at all (`power`).
+//!
 //! No I/O, no unit and no randomness. Samples are unsigned integers of whatever
 //! unit the caller measures in, and results are integers of the same unit, so
 //! that the same samples give the same bytes on every machine. Where a result
-//! falls between two integers it is rounded to the nearest, a half upwards.
+//! falls between two integers it is rounded to the nearest, a half upwards. Only
+//! ratios and chances are floating point numbers, which another machine's
+//! logarithm may give in another last bit: who writes them rounds them first.
+
+pub mod effect;
+pub mod hodges_lehmann;
+pub mod holm;
+pub mod looks;
+pub mod power;
+pub mod signed_rank;
+pub mod verdict;
+
+#[cfg(test)]
+mod simulation_tests;
 
 use std::cmp::min;
 
