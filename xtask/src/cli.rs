@@ -52,6 +52,11 @@ pub enum Command {
     Size(Step),
     /// Build and size what is out of date, then measure pull and start again
     Measure(RunAll),
+    /// Does this machine tell true differences from none? Proofs under results/<machine>/selftest
+    ///
+    /// Compares one digest under two names, where there is nothing to find, and with the same image made
+    /// 10 % slower, where there is. Takes about 25 minutes; fewer comparisons say less in less time.
+    Selftest(Selftest),
     /// What the FROM lines stand on: reference, source, identity
     Bases(Bases),
     /// A new variant from a template: its folder, its Dockerfile, its lines in suite.toml
@@ -74,6 +79,7 @@ impl Command {
         let lab = match self {
             Self::RunAll(options) | Self::Measure(options) => &options.step.lab,
             Self::Build(step) | Self::Size(step) => &step.lab,
+            Self::Selftest(selftest) => &selftest.step.lab,
             Self::Doctor(lab) => lab,
             Self::Bases(_) | Self::New { .. } | Self::Clean => return false,
         };
@@ -169,6 +175,22 @@ pub enum EngineChoice {
     Lab,
     /// The Docker engine that DOCKER_HOST or the default socket leads to
     Host,
+}
+
+/// How much to prove.
+#[derive(Args, Clone, Debug)]
+pub struct Selftest {
+    /// Comparisons of the same digest, each of fifteen blocks
+    #[arg(long, value_name = "N", default_value_t = 200)]
+    pub comparisons: u32,
+    /// Seed of the random order of cells [default: from the clock, and recorded]
+    #[arg(long)]
+    pub seed: Option<u64>,
+    /// The folder under results/ for this machine's timings [default: made from what the machine is]
+    #[arg(long, value_name = "NAME")]
+    pub machine: Option<String>,
+    #[command(flatten)]
+    pub step: BaseOptions,
 }
 
 #[derive(Args, Clone, Debug)]

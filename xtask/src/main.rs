@@ -66,6 +66,7 @@ fn dispatch(cli: Cli) -> Result<ExitCode> {
         Command::Build(step) => run::run(&project, &run::only(step), Upto::Images),
         Command::Size(step) => run::run(&project, &run::only(step), Upto::Sizes),
         Command::Doctor(options) => doctor::run(&project, &options),
+        Command::Selftest(options) => run::selftest(&project, &options),
         Command::Bases(bases) => match bases.command {
             None => run::list(&project),
             Some(BasesCommand::Update {

@@ -27,7 +27,8 @@ const HEADER: [&str; 8] = [
 ];
 
 /// A rule under the header and nothing else: the numbers are the table.
-const STYLE: TableStyle = TableStyle::new().header_separator(LineStyle::new('─', '─', '─', '─'));
+pub const STYLE: TableStyle =
+    TableStyle::new().header_separator(LineStyle::new('─', '─', '─', '─'));
 
 /// Under the table: what its columns are, in the words of the methodology.
 const CAPTION: &str = "\

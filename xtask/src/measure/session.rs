@@ -6,16 +6,13 @@ use std::time::Duration;
 use anyhow::Result;
 
 use super::{
-    noise::{Look, Noise},
     protocol::{LONG_SAMPLE, Protocol},
+    sample::Taker,
     scenario::Scenario,
-    visit::{Invalid, Lane, Measured, Target},
+    visit::Target,
 };
 use crate::{
-    record::{
-        cell::{Cell as _, ErrorWord},
-        timings::SampleRow,
-    },
+    record::{cell::ErrorWord, timings::SampleRow},
     stats::Summary,
 };
 
@@ -69,16 +66,14 @@ pub enum Event<'a> {
 /// # Errors
 /// Only what `on` returns: a variant that fails is a row, and the rest go on.
 pub fn run(
-    lane: Lane<'_>,
-    look: &dyn Fn() -> Option<Look>,
+    taker: Taker<'_>,
     protocol: &Protocol,
     items: &[Item],
     kept: &[SampleRow],
     on: &mut dyn FnMut(Event<'_>) -> Result<()>,
 ) -> Result<()> {
     let mut session = Session {
-        lane,
-        look,
+        taker,
         stride: items
             .iter()
             .map(|it| it.scenarios.len() as u64)
@@ -106,8 +101,7 @@ pub fn run(
 }
 
 struct Session<'a, 'b> {
-    lane: Lane<'a>,
-    look: &'a dyn Fn() -> Option<Look>,
+    taker: Taker<'a>,
     /// Places that a visit takes in the order of its block.
     stride: u64,
     states: Vec<State<'a>>,
@@ -128,7 +122,12 @@ impl Session<'_, '_> {
                 for &scenario in &state.item.scenarios {
                     // Whatever a warm-up gives is discarded, its failure too:
                     // the first block will meet it again and record it.
-                    if self.take(&state.item.target, scenario).outcome.is_err() {
+                    if self
+                        .taker
+                        .take(&state.item.target, scenario)
+                        .outcome
+                        .is_err()
+                    {
                         break;
                     }
                 }
@@ -184,7 +183,7 @@ impl Session<'_, '_> {
     ) -> Result<bool> {
         for retry in 0.. {
             let target = &self.states[index].item.target;
-            let taken = self.take(target, scenario);
+            let taken = self.taker.take(target, scenario);
             let worked = taken.outcome.is_ok();
             let (row, why) = taken.into_row(SampleRow {
                 block: u64::from(at.block),
@@ -208,22 +207,6 @@ impl Session<'_, '_> {
             *retries -= 1;
         }
         Ok(false)
-    }
-
-    fn take(&self, target: &Target, scenario: Scenario) -> Taken {
-        if let Err(invalid) = self.lane.prepare(scenario, target) {
-            return Taken {
-                outcome: Err(invalid),
-                noise: None,
-            };
-        }
-        let before = (self.look)();
-        let outcome = self.lane.measure(scenario, target);
-        let after = (self.look)();
-        let noise = before
-            .zip(after)
-            .and_then(|(before, after)| Noise::between(&before, &after));
-        Taken { outcome, noise }
     }
 
     /// Looks at what is known after `blocks` blocks; true when nothing is left
@@ -354,69 +337,4 @@ impl<'a> State<'a> {
             .filter(|row| row.invalid.is_none());
         Summary::of(&counting.filter_map(of).collect::<Vec<_>>())
     }
-}
-
-/// What came of one repetition, and what went on beside it.
-struct Taken {
-    outcome: Result<Measured, Invalid>,
-    noise: Option<Noise>,
-}
-
-impl Taken {
-    /// `row` with what was taken; a reason for the log where it does not count.
-    /// What was disturbed keeps its numbers, for who wants to see by how much.
-    fn into_row(self, row: SampleRow) -> (SampleRow, Option<String>) {
-        let row = SampleRow {
-            foreign_cpu_permille: self.noise.map(|noise| noise.foreign_permille),
-            steal_cpu_permille: self.noise.map(|noise| noise.steal_permille),
-            ..row
-        };
-        let disturbing = self.noise.filter(Noise::is_disturbing);
-        match (self.outcome, disturbing) {
-            (Ok(measured), None) => (filled(row, &measured), None),
-            (Ok(measured), Some(noise)) => {
-                let invalid = Some(ErrorWord::Disturbed);
-                let row = SampleRow {
-                    invalid,
-                    ..filled(row, &measured)
-                };
-                (row, Some(format!("{noise:?}")))
-            }
-            (Err(Invalid { word, detail }), _) => {
-                // Every word that a visit can give is one of the fixed ones; a
-                // test holds the two lists together.
-                let invalid = Some(ErrorWord::parse(word).unwrap_or(ErrorWord::ProbeFailed));
-                let cold = (word == ErrorWord::NotCold.word()).then_some(false);
-                let row = SampleRow {
-                    invalid,
-                    cold,
-                    ..row
-                };
-                (row, Some(detail))
-            }
-        }
-    }
-}
-
-fn filled(mut row: SampleRow, measured: &Measured) -> SampleRow {
-    let ns = |duration: Duration| u64::try_from(duration.as_nanos()).ok();
-    if let Some(pull) = &measured.pull {
-        row.pull_ns = Some(pull.total_ns);
-        row.served_bytes = pull.served_bytes;
-        row.cold = pull.served_bytes.map(|_| true);
-        row.resolve_ns = pull.phases.map(|phases| phases.resolve_ns);
-        row.download_ns = pull.phases.map(|phases| phases.download_ns);
-        row.transferring_ns = pull.phases.map(|phases| phases.transferring_ns);
-        row.tail_ns = pull.phases.map(|phases| phases.tail_ns);
-    }
-    if let Some(start) = &measured.start {
-        row.create_ns = ns(start.phases.create);
-        row.engine_ns = ns(start.phases.engine);
-        row.app_ns = ns(start.phases.app);
-        row.start_total_ns = ns(start.phases.start_total);
-        row.probe_attempts = Some(u64::from(start.attempts));
-    }
-    row.node_total_ns = measured.node_total_ns();
-    row.durable_ns = measured.durable_ns;
-    row
 }

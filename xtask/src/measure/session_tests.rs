@@ -10,6 +10,7 @@ use super::{
     noise::Look,
     probe::{NotReady, ProbeSpec},
     protocol::{Depth, Protocol},
+    sample::Taker,
     scenario::Scenario,
     session::{Event, Item, run},
     subject::Subject,
@@ -239,7 +240,8 @@ fn session(subject: &Scripted, items: &[Item], depth: Depth, kept: &[SampleRow])
     };
     let protocol = Protocol::new(7, depth);
     let look = || Some(subject.look());
-    run(lane, &look, &protocol, items, kept, &mut |event| {
+    let taker = Taker { lane, look: &look };
+    run(taker, &protocol, items, kept, &mut |event| {
         match event {
             Event::Sample { row, .. } => outcome.rows.push(row.clone()),
             Event::Replayed { row } => {

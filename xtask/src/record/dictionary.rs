@@ -7,7 +7,7 @@ use super::{
     cell::ErrorWord,
     exact::{BaseRow, LayerRow, SizeRow},
     row::{FieldInfo, Row},
-    timings::{EnvironmentRow, NodeRow, SampleRow, StartRow},
+    timings::{EnvironmentRow, NodeRow, ProofRow, SampleRow, StartRow},
 };
 
 const BEGIN: &str = "<!-- BEGIN columns: from the doc comments of xtask/src/record; \
@@ -40,6 +40,7 @@ fn dictionary() -> String {
         file::<StartRow>("<machine>/start.csv"),
         file::<SampleRow>("<machine>/samples/<suite>-<profile>-<session>.csv"),
         file::<EnvironmentRow>("<machine>/environment.csv"),
+        file::<ProofRow>("<machine>/selftest/proofs.csv"),
     ];
     format!("{}\n{}", files.join("\n"), error_words())
 }
@@ -143,6 +144,7 @@ mod tests {
         check::<StartRow>(&mut columns);
         check::<SampleRow>(&mut columns);
         check::<EnvironmentRow>(&mut columns);
+        check::<ProofRow>(&mut columns);
         for column in columns {
             let units = ["bytes", "us", "ns", "permille"];
             let has_unit = column.split('_').any(|part| units.contains(&part));

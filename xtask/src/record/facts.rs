@@ -3,7 +3,14 @@
 use std::{collections::BTreeMap, fmt};
 
 use super::{cell::ErrorWord, timings::SampleRow};
-use crate::{measure::scenario::Scenario, stats::Summary};
+use crate::{
+    measure::scenario::Scenario,
+    stats::{
+        Summary,
+        effect::{Effect, Pair},
+        looks::ALPHA,
+    },
+};
 
 /// A session of which more samples than this were disturbed, in thousandths, is
 /// noisy: what counts in it was taken on a machine that did other work.
@@ -52,6 +59,7 @@ pub fn of(samples: &[SampleRow]) -> Vec<(&'static str, String)> {
     let guard = if guarded { "on" } else { "unavailable" };
     facts.push(("noise_guard", guard.to_owned()));
     facts.extend(control(samples));
+    facts.extend(proxy_overhead(samples));
     facts
 }
 
@@ -93,6 +101,40 @@ fn control(samples: &[SampleRow]) -> Vec<(&'static str, String)> {
     facts
 }
 
+/// How much longer a pull takes through the recording proxy than straight from
+/// the registry, by the pairs of the same block, in thousandths.
+fn proxy_overhead(samples: &[SampleRow]) -> Vec<(&'static str, String)> {
+    let pull_of = |row: &SampleRow, scenario: Scenario| {
+        let counts = row.scenario == scenario.word() && row.invalid.is_none();
+        row.pull_ns.filter(|_| counts)
+    };
+    let direct = samples
+        .iter()
+        .filter_map(|row| Some((row, pull_of(row, Scenario::PullDirect)?)));
+    let pairs: Vec<Pair> = direct
+        .filter_map(|(direct, base)| {
+            let same =
+                |row: &&SampleRow| (row.block, &row.variant) == (direct.block, &direct.variant);
+            let mut recorded = samples.iter().filter(same);
+            let head = recorded.find_map(|row| pull_of(row, Scenario::NodeCold))?;
+            Some(Pair { base, head })
+        })
+        .collect();
+    let Some(effect) = Effect::of(&pairs, ALPHA) else {
+        return Vec::new();
+    };
+    let permille = |effect: f64| format!("{:.0}", effect * 1000.0);
+    let mut facts = vec![
+        ("proxy_overhead_pairs", effect.n.to_string()),
+        ("proxy_overhead_permille", permille(effect.estimate)),
+    ];
+    if let Some(interval) = effect.interval {
+        facts.push(("proxy_overhead_low_permille", permille(interval.low)));
+        facts.push(("proxy_overhead_high_permille", permille(interval.high)));
+    }
+    facts
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -124,6 +166,33 @@ mod tests {
         assert_eq!(fact(&samples, "control_drift_permille").unwrap(), "99");
         assert_eq!(fact(&samples[..1], "control_drift_permille"), None);
         assert_eq!(fact(&[], "control_start_total_us"), None);
+    }
+
+    #[test]
+    fn the_proxys_cost_is_that_of_pairs_in_the_same_block() {
+        let pull = |block, scenario: Scenario, pull_us: u64| SampleRow {
+            block,
+            variant: "middle".to_owned(),
+            scenario: scenario.word().to_owned(),
+            pull_ns: Some(pull_us * 1_000),
+            ..SampleRow::default()
+        };
+        // The machine slows down; the proxy always adds two in a hundred.
+        let samples: Vec<SampleRow> = (0..15)
+            .flat_map(|block| {
+                let direct = 100_000 + 10_000 * block;
+                [
+                    pull(block, Scenario::PullDirect, direct),
+                    pull(block, Scenario::NodeCold, direct * 102 / 100),
+                ]
+            })
+            .collect();
+        assert_eq!(fact(&samples, "proxy_overhead_pairs").unwrap(), "15");
+        for name in ["", "_low", "_high"] {
+            let name = format!("proxy_overhead{name}_permille");
+            assert_eq!(fact(&samples, &name).unwrap(), "20", "{name}");
+        }
+        assert_eq!(fact(&samples[..1], "proxy_overhead_pairs"), None);
     }
 
     #[test]

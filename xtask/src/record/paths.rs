@@ -31,6 +31,11 @@ pub fn start(machine: &Path) -> PathBuf {
     machine.join("start.csv")
 }
 
+/// The folder of what `selftest` found on the machine.
+pub fn selftest(machine: &Path) -> PathBuf {
+    machine.join("selftest")
+}
+
 pub fn samples_folder(machine: &Path) -> PathBuf {
     machine.join("samples")
 }

@@ -284,6 +284,35 @@ row! {
 }
 
 row! {
+    /// Whether the harness tells a true difference from none: what
+    /// `cargo xtask selftest` found, computed from the samples beside it.
+    ProofRow, key (proof: String) {
+        /// `aa_significant`: comparisons of one digest under two names with a p
+        /// of at most 5 %. `aa_flagged`: those with a verdict of worse or
+        /// better. `injected_found`: comparisons with an image whose cold start
+        /// was made 10 % longer, with a verdict of worse.
+        proof: String,
+        /// Comparisons, each of fifteen blocks.
+        comparisons: u64,
+        /// How many of them were what `proof` says.
+        found: u64,
+        /// `found` ÷ `comparisons`, in thousandths.
+        rate_permille: Option<u64>,
+        /// The lower end of the rate's exact 95 % interval.
+        low_permille: u64,
+        /// The upper end of it.
+        high_permille: u64,
+        /// What METHODOLOGY.md claims: at most for `aa_…`, at least for
+        /// `injected_found`.
+        claim_permille: u64,
+        /// Whether the interval leaves the claim standing.
+        holds: bool,
+        /// The session that took the samples.
+        session: String,
+    }
+}
+
+row! {
     /// On what, with what and when a session was measured. The only file with
     /// a point in time.
     EnvironmentRow, key (session: String, fact: String) {

@@ -4,6 +4,7 @@
 mod announce;
 mod bases;
 mod images;
+mod selftest;
 mod session;
 mod state;
 mod targets;
@@ -16,6 +17,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, bail};
 
 pub use bases::{add, list, update};
+pub use selftest::run as selftest;
 
 use crate::{
     clean,

@@ -20,6 +20,7 @@ use crate::{
     measure::{
         noise,
         protocol::Protocol,
+        sample::Taker,
         scenario::SHAPED,
         session::{self, Event, Item},
         subject::LabSubject,
@@ -180,11 +181,13 @@ impl Bench<'_> {
         let samples = &mut unfinished.samples;
         let mut on = |event: Event<'_>| record(event, samples, &log, &step, protocol);
         session::run(
-            Lane {
-                subject: &LabSubject(self.subject),
-                take_log: &|| self.proxy.take_log(),
+            Taker {
+                lane: Lane {
+                    subject: &LabSubject(self.subject),
+                    take_log: &|| self.proxy.take_log(),
+                },
+                look: &noise::look,
             },
-            &noise::look,
             protocol,
             self.items,
             &unfinished.kept,
@@ -268,7 +271,7 @@ fn decompressor(subject: &LabEngine) -> String {
 }
 
 /// The commit of this program, and whether its files differ from it.
-fn tool(state: &State) -> Tool {
+pub fn tool(state: &State) -> Tool {
     let git = |arguments: &[&str]| {
         let (sh, root) = (shell::shell().ok()?, state.project.root());
         // The checkout may belong to the user who called sudo.

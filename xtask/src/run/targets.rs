@@ -56,6 +56,17 @@ impl Shelf<'_> {
     }
 
     fn variant(&self, state: &State, job: Job<'_>) -> Result<Target> {
+        self.variant_as(state, job, &job.suite.name, &job.variant.name)
+    }
+
+    /// A variant's image under another name.
+    pub fn variant_as(
+        &self,
+        state: &State,
+        job: Job<'_>,
+        suite: &str,
+        name: &str,
+    ) -> Result<Target> {
         let probe = &job.suite.probe;
         let probe = ProbeSpec {
             port: job.suite.port,
@@ -76,7 +87,7 @@ impl Shelf<'_> {
         let layout = Layout::open(&state.project.image(&job.suite.name, &job.variant.name))?;
         Ok(Target {
             base: base.transpose()?,
-            ..self.target(&layout, &job.suite.name, &job.variant.name, probe)?
+            ..self.target(&layout, suite, name, probe)?
         })
     }
 

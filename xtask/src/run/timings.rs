@@ -38,6 +38,24 @@ pub struct Wanted {
     environment: Table<EnvironmentRow>,
 }
 
+/// The machine that measures.
+pub fn this_machine(state: &State) -> Machine {
+    Machine::here(state.project.root())
+}
+
+/// Where its timings lie; `named` stands in for what the machine is.
+pub fn machine_folder(state: &State, named: Option<&str>) -> PathBuf {
+    let name = named.map_or_else(|| this_machine(state).name(), str::to_owned);
+    // A CI runner is another machine every day: its timings are nobody's.
+    let in_ci = std::env::var_os("CI").is_some() && named.is_none();
+    let results = if in_ci {
+        state.project.lab().join("results")
+    } else {
+        state.project.results()
+    };
+    paths::machine(&results, &name)
+}
+
 /// How thoroughly a run measures.
 pub fn depth(options: &RunAll, data_root_fs: &str) -> Depth {
     match (options.quick, options.thorough, data_root_fs) {
@@ -59,16 +77,7 @@ impl Wanted {
     /// # Errors
     /// When a timing file cannot be read, or no data root can be had.
     pub fn of(state: &State, options: &RunAll) -> Result<Self> {
-        let machine = Machine::here(state.project.root());
-        let name = options.machine.clone().unwrap_or_else(|| machine.name());
-        // A CI runner is another machine every day: its timings are nobody's.
-        let in_ci = std::env::var_os("CI").is_some() && options.machine.is_none();
-        let results = if in_ci {
-            state.project.lab().join("results")
-        } else {
-            state.project.results()
-        };
-        let folder = paths::machine(&results, &name);
+        let folder = machine_folder(state, options.machine.as_deref());
         let data_root_fs = super::workbench::planned_file_system(
             &state.project,
             state.step.lab.data_root.as_deref(),
@@ -78,7 +87,7 @@ impl Wanted {
             start: Table::load(&paths::start(&folder))?,
             environment: Table::load(&paths::environment(&folder))?,
             refresh: options.refresh,
-            machine,
+            machine: this_machine(state),
             folder,
             depth: depth(options, &data_root_fs),
             data_root_fs,

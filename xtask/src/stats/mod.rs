@@ -17,6 +17,7 @@ pub mod hodges_lehmann;
 pub mod holm;
 pub mod looks;
 pub mod power;
+pub mod proportion;
 pub mod signed_rank;
 pub mod verdict;
 

@@ -107,6 +107,10 @@ const TESTS: &[(&str, Test)] = &[
         proofs::half_the_rate_doubles_the_download,
     ),
     (
+        "the_selftests_rows_follow_from_its_samples",
+        proofs::the_selftests_rows_follow_from_its_samples,
+    ),
+    (
         "a_disks_session_has_durable_pulls_and_starts_without_a_cache",
         proofs::a_disks_session_has_durable_pulls_and_starts_without_a_cache,
     ),

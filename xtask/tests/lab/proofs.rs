@@ -9,10 +9,15 @@ use xtask::{
     engine::Store,
     measure::{
         scenario::Scenario,
+        selftest::proofs,
         subject::LabSubject,
         visit::{Measured, Target},
     },
     proxy::{Fault, Rate, Rule, phases::Phases},
+    record::{
+        table::Table,
+        timings::{EnvironmentRow, ProofRow, SampleRow},
+    },
     stats::Summary,
 };
 
@@ -195,6 +200,43 @@ pub fn half_the_rate_doubles_the_download() -> Result<()> {
     ensure!(
         delivered * 100 >= requested * 90 && delivered * 100 <= requested * 105,
         "{delivered} bits/s were delivered of {requested}"
+    );
+    Ok(())
+}
+
+/// The command in small: few comparisons prove little, but its samples give its
+/// rows, and what it injects is what it measures.
+pub fn the_selftests_rows_follow_from_its_samples() -> Result<()> {
+    let sandbox = &crate::chain::chain()?.sandbox;
+    sandbox
+        .run(&["selftest", "--comparisons", "2", "--machine", "test"])?
+        .expect(0)?;
+    let folder = sandbox.path("results/test/selftest");
+    let samples: Table<SampleRow> = Table::load(&folder.join("samples.csv"))?;
+    let rows: Table<ProofRow> = Table::load(&folder.join("proofs.csv"))?;
+    let facts: Table<EnvironmentRow> = Table::load(&folder.join("environment.csv"))?;
+    let all: Vec<SampleRow> = samples.rows().cloned().collect();
+    let session = &rows.rows().next().context("a proof")?.session;
+    let again = proofs(&all, session);
+    ensure!(
+        again.len() == 3 && rows.rows().all(|row| again.contains(row)),
+        "{again:?} is not what is recorded:\n{}",
+        rows.text()
+    );
+    let total = |label: &str| -> Result<u64> {
+        let of_label = all.iter().filter(|row| row.variant == label);
+        median(
+            &of_label
+                .filter_map(|row| row.node_total_ns)
+                .collect::<Vec<_>>(),
+        )
+    };
+    let injected = facts.rows().find(|row| row.fact == "injected_us");
+    let injected: u64 = injected.context("injected_us")?.value.parse()?;
+    let (prompt, late) = (total("a")?, total("late")?);
+    ensure!(
+        late > prompt + injected * 500 && late < prompt + injected * 1500,
+        "{prompt} ns became {late} ns by {injected} µs"
     );
     Ok(())
 }
