@@ -1,5 +1,7 @@
 //! What the statistics of one cell and of one comparison cost: `cargo bench -p
-//! xtask --bench stats`. A comparison computes some hundred of each at a look.
+//! xtask --bench stats --profile dev`, the build that measures (without the
+//! profile, cargo builds everything a second time). A comparison computes some
+//! hundred of each at a look.
 
 use std::hint::black_box;
 
