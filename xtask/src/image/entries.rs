@@ -160,7 +160,7 @@ impl<R: BufRead> TarReader<R> {
         let kind = kind(header, extensions, &name)?;
         let old = header.as_old();
         let mut entry = Entry {
-            path: paths::clean(&name)?,
+            path: paths::clean(&name)?.into(),
             kind,
             size_bytes: 0,
             mode: (field(&old.mode).context("mode")? & 0o7777) as u32,

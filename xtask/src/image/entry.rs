@@ -1,5 +1,7 @@
 //! One thing in a layer, as its headers describe it.
 
+use std::sync::Arc;
+
 use anyhow::{Context, Result, bail, ensure};
 use tar::{EntryType, Header};
 
@@ -14,8 +16,9 @@ const MAX_DEVICE_NUMBER: u32 = 0o7_777_777;
 /// them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
-    /// Clean, see [`paths`].
-    pub path: Vec<u8>,
+    /// Clean, see [`paths`]. Shared with the maps that hold the entry under it:
+    /// names are most of what a walk keeps.
+    pub path: Arc<[u8]>,
     pub kind: Kind,
     /// What `lstat` would say after unpacking: a file's apparent size, the
     /// length of a symlink's target, 0 for everything else.

@@ -1,6 +1,6 @@
 //! What one layer leaves when it is unpacked into an empty folder.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, ops::Bound, sync::Arc};
 
 use anyhow::{Context, Result, bail, ensure};
 
@@ -21,7 +21,7 @@ const MAX_ENTRIES: usize = 4_000_000;
 /// resolving.
 #[derive(Default)]
 pub struct Tree {
-    names: BTreeMap<Vec<u8>, u32>,
+    names: BTreeMap<Arc<[u8]>, u32>,
     inodes: Vec<Entry>,
 }
 
@@ -31,31 +31,29 @@ impl Tree {
     /// # Errors
     /// Where unpacking would fail: a file as a folder, a hard link to what the
     /// layer does not hold. Names the entry.
-    pub fn add(&mut self, mut entry: Entry) -> Result<()> {
-        let shown = paths::shown(&entry.path);
+    pub fn add(&mut self, entry: Entry) -> Result<()> {
+        let name = entry.path.clone();
+        self.insert(entry)
+            .with_context(|| format!("entry `{}`", paths::shown(&name)))
+    }
+
+    fn insert(&mut self, mut entry: Entry) -> Result<()> {
         ensure!(
             self.inodes.len() < MAX_ENTRIES,
-            "entry `{shown}`: the layer has more than {MAX_ENTRIES} entries"
+            "the layer has more than {MAX_ENTRIES} entries"
         );
-        let path = self.place(&entry.path);
-        let path = path.with_context(|| format!("entry `{shown}`"))?;
+        let path = self.place(&entry.path)?;
         let inode = match &entry.kind {
-            Kind::HardLink(target) => {
-                let inode = self.link_target(&path, target);
-                inode.with_context(|| format!("entry `{shown}`"))?
-            }
+            Kind::HardLink(target) => self.link_target(&path, target)?,
             _ => self.inodes.len() as u32,
         };
         let folder = entry.kind == Kind::Directory;
-        ensure!(
-            folder || !path.is_empty(),
-            "entry `{shown}`: the root is not a folder"
-        );
+        ensure!(folder || !path.is_empty(), "the root is not a folder");
         if !(folder && self.get(&path).is_none_or(Entry::is_folder)) {
             remove(&mut self.names, &path);
         }
         if inode as usize == self.inodes.len() {
-            entry.path.clone_from(&path);
+            entry.path = path.clone();
             self.inodes.push(entry);
         }
         self.names.insert(path, inode);
@@ -74,6 +72,11 @@ impl Tree {
     /// they hold.
     pub fn names(&self) -> impl Iterator<Item = (&[u8], u32)> {
         self.names.iter().map(|(path, &inode)| (&path[..], inode))
+    }
+
+    /// [`names`](Self::names), for maps that hold these names too.
+    pub(super) fn shared_names(&self) -> impl Iterator<Item = (&Arc<[u8]>, u32)> {
+        self.names.iter().map(|(path, &inode)| (path, inode))
     }
 
     /// The inodes that have a name which is no marker, each once.
@@ -111,10 +114,10 @@ impl Tree {
 
     /// Where an entry lands: the symlinks above it, if this layer has them, are
     /// followed; its own name is not.
-    fn place(&self, path: &[u8]) -> Result<Vec<u8>> {
+    fn place(&self, path: &Arc<[u8]>) -> Result<Arc<[u8]>> {
         let (folder, name) = paths::split(path);
         if folder.is_empty() || self.get(folder).is_some_and(Entry::is_folder) {
-            return Ok(path.to_owned());
+            return Ok(path.clone());
         }
         let folder = paths::resolve(folder, |path| self.get(path)?.symlink_target())?;
         for above in ancestors(&folder) {
@@ -122,13 +125,13 @@ impl Tree {
                 bail!("`{}` is not a folder", paths::shown(above));
             }
         }
-        Ok(paths::join(&folder, name))
+        Ok(paths::join(&folder, name).into())
     }
 
     fn link_target(&self, path: &[u8], target: &[u8]) -> Result<u32> {
-        let place = self.place(target)?;
+        let place = self.place(&target.into())?;
         let shown = paths::shown(target);
-        ensure!(place != path, "a hard link to itself");
+        ensure!(*place != *path, "a hard link to itself");
         let Some(&inode) = self.names.get(&place) else {
             bail!("a hard link to `{shown}`, which is not earlier in the layer");
         };
@@ -161,21 +164,23 @@ pub fn ancestors(path: &[u8]) -> impl Iterator<Item = &[u8]> {
 }
 
 /// Removes a name with everything below it.
-pub fn remove<T>(names: &mut BTreeMap<Vec<u8>, T>, path: &[u8]) {
+pub fn remove<T>(names: &mut BTreeMap<Arc<[u8]>, T>, path: &[u8]) {
     names.remove(path);
     remove_below(names, path);
 }
 
 /// Removes everything below a folder, not the folder.
-pub fn remove_below<T>(names: &mut BTreeMap<Vec<u8>, T>, folder: &[u8]) {
+pub fn remove_below<T>(names: &mut BTreeMap<Arc<[u8]>, T>, folder: &[u8]) {
     if folder.is_empty() {
         names.retain(|path, _| path.is_empty());
         return;
     }
     // `0` is the byte after `/`: in byte order exactly the names below the
     // folder lie between.
-    let below = [folder, b"/"].concat()..[folder, b"0"].concat();
-    let below: Vec<Vec<u8>> = names.range(below).map(|(path, _)| path.clone()).collect();
+    let (from, to) = ([folder, b"/"].concat(), [folder, b"0"].concat());
+    let below = (Bound::Included(&from[..]), Bound::Excluded(&to[..]));
+    let below = names.range::<[u8], _>(below).map(|(path, _)| path.clone());
+    let below: Vec<Arc<[u8]>> = below.collect();
     for path in below {
         names.remove(&path);
     }

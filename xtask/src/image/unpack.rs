@@ -1,28 +1,30 @@
 //! The uncompressed tar stream of a layer blob, with both digests checked.
 //!
-//! A thread reads, hashes and inflates the blob and hands chunks over a bounded
-//! channel; whoever reads the stream hashes and parses them. So the two halves,
-//! which cost about the same, run on two cores.
+//! A thread inflates the blob and does nothing else; whoever reads the stream
+//! hashes what was packed and what came out, and parses it. So the two halves,
+//! which cost about the same, run on two cores. Between them go round a few
+//! buffers, which bound what a layer keeps in memory.
 
 use std::{
     fs::File,
-    io::{self, BufRead, BufReader, Read},
+    io::{self, BufRead, Read},
+    mem,
     path::Path,
-    sync::mpsc::{Receiver, SyncSender, sync_channel},
+    sync::mpsc::{Receiver, Sender, channel},
     thread::{self, JoinHandle},
 };
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use flate2::bufread::MultiGzDecoder;
 
-use super::{Codec, Layer, Layout, hashing::Hashing};
+use super::{Codec, Layer, Layout};
 use crate::digest::{Digest, Hasher};
 
 /// Large enough that handing over costs nothing, small enough for the cache.
-const CHUNK_BYTES: usize = 128 * 1024;
+const BUFFER_BYTES: usize = 128 * 1024;
 
-/// With the chunk's size this bounds what a layer keeps in memory.
-const CHUNKS_AHEAD: usize = 8;
+/// Each side holds one or two; the others let either run ahead.
+const BUFFERS: usize = 6;
 
 /// Far above any layer: a blob that inflates without end is refused here.
 const MAX_UNPACKED_BYTES: u64 = 256 << 30;
@@ -38,30 +40,39 @@ pub struct Unpacked {
 
 /// An uncompressed layer as it is inflated.
 pub struct LayerStream {
-    chunks: Receiver<io::Result<Vec<u8>>>,
-    chunk: Vec<u8>,
+    pieces: Receiver<Piece>,
+    empty: Sender<Buffer>,
+    chunk: Buffer,
     at: usize,
-    hasher: Hasher,
-    bytes: u64,
-    inflater: JoinHandle<Result<(Digest, u64)>>,
+    packed: Tally,
+    unpacked: Tally,
+    inflater: JoinHandle<Result<()>>,
 }
 
 impl LayerStream {
     /// Opens a blob file.
     pub fn open(path: &Path, codec: Codec) -> Result<Self> {
         let file = File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
-        let blob = BufReader::with_capacity(CHUNK_BYTES, Hashing::new(file));
-        let (sender, chunks) = sync_channel(CHUNKS_AHEAD);
+        let (empty, empty_to_fill) = channel();
+        let (filled, pieces) = channel();
+        for _ in 2..BUFFERS {
+            empty.send(Buffer::new())?;
+        }
+        let exchange = Exchange {
+            empty: empty_to_fill,
+            filled,
+        };
         let inflater = thread::Builder::new()
             .name("inflate".to_owned())
-            .spawn(move || inflate(blob, codec, &sender))
+            .spawn(move || inflate(file, codec, &exchange))
             .context("cannot start a thread")?;
         Ok(Self {
-            chunks,
-            chunk: Vec::new(),
+            pieces,
+            empty,
+            chunk: Buffer::new(),
             at: 0,
-            hasher: Hasher::new(),
-            bytes: 0,
+            packed: Tally::default(),
+            unpacked: Tally::default(),
             inflater,
         })
     }
@@ -81,12 +92,12 @@ impl LayerStream {
             self.consume(n);
         }
         let inflated = self.inflater.join();
-        let (digest, transfer_bytes) = inflated.map_err(|_| anyhow!("the inflater panicked"))??;
+        inflated.map_err(|_| anyhow!("the inflater panicked"))??;
         Ok(Unpacked {
-            digest,
-            transfer_bytes,
-            diff_id: self.hasher.finish(),
-            unpacked_bytes: self.bytes,
+            digest: self.packed.hasher.finish(),
+            transfer_bytes: self.packed.bytes,
+            diff_id: self.unpacked.hasher.finish(),
+            unpacked_bytes: self.unpacked.bytes,
         })
     }
 
@@ -108,21 +119,45 @@ impl LayerStream {
     }
 }
 
+impl LayerStream {
+    fn take(&mut self, piece: Piece) -> io::Result<()> {
+        let done = match piece {
+            Piece::Packed(buffer) => {
+                self.packed.add(buffer.filled());
+                buffer
+            }
+            Piece::Unpacked(buffer) => {
+                self.unpacked.add(buffer.filled());
+                self.at = 0;
+                mem::replace(&mut self.chunk, buffer)
+            }
+            Piece::Broken(error) => {
+                let digest = self.packed.hasher.clone().finish();
+                let text = format!("{error:#} (the blob's bytes have the digest {digest})");
+                return Err(io::Error::new(io::ErrorKind::InvalidData, text));
+            }
+        };
+        // An inflater that is through needs no buffer any more.
+        let _ = self.empty.send(done);
+        if self.unpacked.bytes > MAX_UNPACKED_BYTES {
+            return Err(io::Error::other(format!(
+                "unpacks to more than {MAX_UNPACKED_BYTES} bytes"
+            )));
+        }
+        Ok(())
+    }
+}
+
 impl BufRead for LayerStream {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
-        if self.at == self.chunk.len() {
-            // A closed channel is the end; the inflater's result says which.
-            self.chunk = self.chunks.recv().unwrap_or_else(|_| Ok(Vec::new()))?;
-            self.at = 0;
-            self.hasher.update(&self.chunk);
-            self.bytes += self.chunk.len() as u64;
-            if self.bytes > MAX_UNPACKED_BYTES {
-                return Err(io::Error::other(format!(
-                    "unpacks to more than {MAX_UNPACKED_BYTES} bytes"
-                )));
+        while self.at == self.chunk.filled {
+            match self.pieces.recv() {
+                Ok(piece) => self.take(piece)?,
+                // The end; the inflater's result says which.
+                Err(_) => break,
             }
         }
-        Ok(&self.chunk[self.at..])
+        Ok(&self.chunk.filled()[self.at..])
     }
 
     fn consume(&mut self, n: usize) {
@@ -138,57 +173,142 @@ impl Read for LayerStream {
     }
 }
 
-/// Sends the inflated stream; returns digest and size of the blob.
-fn inflate(
-    mut blob: BufReader<Hashing<File>>,
-    codec: Codec,
-    chunks: &SyncSender<io::Result<Vec<u8>>>,
-) -> Result<(Digest, u64)> {
-    let sent = check_magic(&mut blob, codec).and_then(|()| match codec {
-        Codec::Plain => send(&mut blob, chunks),
-        Codec::Gzip => send(MultiGzDecoder::new(&mut blob), chunks),
-        Codec::Zstd => send(zstd::Decoder::with_buffer(&mut blob)?, chunks),
-    });
-    if let Ok(Reader::Left) = sent {
-        bail!("nobody read the stream to its end");
-    }
-    // A broken stream is most often a broken blob, and its digest says so
-    // better than a decoder can. So the rest is hashed in any case.
-    let mut blob = blob.into_inner();
-    io::copy(&mut blob, &mut io::sink())?;
-    let (_, digest, bytes) = blob.finish();
-    if let Err(error) = sent {
-        let text = format!("{error:#} (the blob's bytes have the digest {digest})");
-        // Without a reader nobody needs the message.
-        let _ = chunks.send(Err(io::Error::new(io::ErrorKind::InvalidData, text)));
-        bail!("the stream is broken");
-    }
-    Ok((digest, bytes))
+/// What was hashed so far, and how much it was.
+#[derive(Default)]
+struct Tally {
+    hasher: Hasher,
+    bytes: u64,
 }
 
-/// Whether somebody still wants the stream.
-enum Reader {
-    Stayed,
-    Left,
+impl Tally {
+    fn add(&mut self, bytes: &[u8]) {
+        self.hasher.update(bytes);
+        self.bytes += bytes.len() as u64;
+    }
 }
 
-fn send(mut stream: impl Read, chunks: &SyncSender<io::Result<Vec<u8>>>) -> Result<Reader> {
-    loop {
-        let mut chunk = vec![0; CHUNK_BYTES];
-        let mut filled = 0;
-        while filled < chunk.len() {
-            match stream.read(&mut chunk[filled..])? {
+struct Buffer {
+    bytes: Box<[u8]>,
+    filled: usize,
+}
+
+impl Buffer {
+    fn new() -> Self {
+        Self {
+            bytes: vec![0; BUFFER_BYTES].into(),
+            filled: 0,
+        }
+    }
+
+    fn filled(&self) -> &[u8] {
+        &self.bytes[..self.filled]
+    }
+
+    /// Less than full only at the end of `stream`.
+    fn fill(&mut self, stream: &mut impl Read) -> io::Result<()> {
+        self.filled = 0;
+        while self.filled < self.bytes.len() {
+            match stream.read(&mut self.bytes[self.filled..])? {
                 0 => break,
-                n => filled += n,
+                n => self.filled += n,
             }
         }
-        if filled == 0 {
-            return Ok(Reader::Stayed);
+        Ok(())
+    }
+}
+
+/// What the inflater hands over.
+enum Piece {
+    /// Bytes of the blob, which are inflated.
+    Packed(Buffer),
+    Unpacked(Buffer),
+    /// Why nothing more comes out of the blob, all of which came before.
+    Broken(anyhow::Error),
+}
+
+/// The inflater's end of the two channels.
+struct Exchange {
+    empty: Receiver<Buffer>,
+    filled: Sender<Piece>,
+}
+
+impl Exchange {
+    fn empty(&self) -> io::Result<Buffer> {
+        self.empty.recv().map_err(|_| nobody())
+    }
+
+    fn hand_over(&self, piece: Piece) -> io::Result<()> {
+        self.filled.send(piece).map_err(|_| nobody())
+    }
+}
+
+fn nobody() -> io::Error {
+    io::Error::other("nobody reads the stream to its end")
+}
+
+/// The blob as the decoder reads it, every buffer handed over once it is used.
+struct Blob<'a> {
+    file: File,
+    buffer: Buffer,
+    at: usize,
+    exchange: &'a Exchange,
+}
+
+impl BufRead for Blob<'_> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        if self.at == self.buffer.filled {
+            let used = mem::replace(&mut self.buffer, self.exchange.empty()?);
+            self.exchange.hand_over(Piece::Packed(used))?;
+            self.at = 0;
+            self.buffer.fill(&mut self.file)?;
         }
-        chunk.truncate(filled);
-        if chunks.send(Ok(chunk)).is_err() {
-            return Ok(Reader::Left);
+        Ok(&self.buffer.filled()[self.at..])
+    }
+
+    fn consume(&mut self, n: usize) {
+        self.at += n;
+    }
+}
+
+impl Read for Blob<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let n = self.fill_buf()?.read(buffer)?;
+        self.consume(n);
+        Ok(n)
+    }
+}
+
+fn inflate(file: File, codec: Codec, exchange: &Exchange) -> Result<()> {
+    let mut blob = Blob {
+        file,
+        buffer: Buffer::new(),
+        at: 0,
+        exchange,
+    };
+    let inflated = check_magic(&mut blob, codec).and_then(|()| match codec {
+        Codec::Plain => hand_over(&mut blob, exchange),
+        Codec::Gzip => hand_over(MultiGzDecoder::new(&mut blob), exchange),
+        Codec::Zstd => hand_over(zstd::Decoder::with_buffer(&mut blob)?, exchange),
+    });
+    // A broken stream is most often a broken blob, and its digest says so
+    // better than a decoder can. So the rest is hashed in any case.
+    let rest = io::copy(&mut blob, &mut io::sink());
+    if let Err(error) = inflated.and(rest.map_err(Into::into)) {
+        // Without a reader nobody needs the message.
+        let _ = exchange.hand_over(Piece::Broken(error));
+        bail!("the stream is broken");
+    }
+    Ok(())
+}
+
+fn hand_over(mut stream: impl Read, exchange: &Exchange) -> Result<()> {
+    loop {
+        let mut buffer = exchange.empty()?;
+        buffer.fill(&mut stream)?;
+        if buffer.filled == 0 {
+            return Ok(());
         }
+        exchange.hand_over(Piece::Unpacked(buffer))?;
     }
 }
 

@@ -9,6 +9,8 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     io::Write,
+    ops::Bound,
+    sync::Arc,
 };
 
 use anyhow::{Context, Result, bail};
@@ -40,7 +42,7 @@ pub struct Place {
 /// Every layer of an image and the root filesystem that they make.
 pub struct Walk {
     layers: Vec<WalkedLayer>,
-    rootfs: BTreeMap<Vec<u8>, Place>,
+    rootfs: BTreeMap<Arc<[u8]>, Place>,
 }
 
 /// Reads every layer of the image, each in a thread of its own, checking blob
@@ -84,8 +86,11 @@ pub fn walk_layer(
 }
 
 impl Walk {
-    /// Stacks layers, the lowest first.
-    fn of(layers: Vec<WalkedLayer>) -> Result<Self> {
+    /// Stacks layers that were read otherwise than by [`walk`], the lowest first.
+    ///
+    /// # Errors
+    /// For a loop of symlinks; the error names the layer.
+    pub fn of(layers: Vec<WalkedLayer>) -> Result<Self> {
         let mut walk = Self {
             layers,
             rootfs: BTreeMap::new(),
@@ -120,7 +125,7 @@ impl Walk {
     /// For a loop of symlinks.
     pub fn lookup(&self, path: &[u8]) -> Result<Option<(Vec<u8>, Place)>> {
         let real = self.resolve(path)?;
-        let place = self.rootfs.get(&real).copied();
+        let place = self.rootfs.get(&real[..]).copied();
         Ok(place.map(|place| (real, place)))
     }
 
@@ -128,10 +133,14 @@ impl Walk {
     pub fn list(&self, folder: &[u8]) -> Result<Vec<Vec<u8>>> {
         let folder = self.resolve(folder)?;
         let from = paths::join(&folder, b"");
-        let names = self.rootfs.range(from.clone()..).map(|(path, _)| path);
+        let names = (Bound::Included(&from[..]), Bound::Unbounded);
+        let names = self
+            .rootfs
+            .range::<[u8], _>(names)
+            .map(|(path, _)| &path[..]);
         let below = names.take_while(|path| path.starts_with(&from));
         let below = below.filter(|path| paths::split(path).0 == folder && !path.is_empty());
-        Ok(below.cloned().collect())
+        Ok(below.map(<[u8]>::to_vec).collect())
     }
 
     /// Bytes of the regular files that are left in the root filesystem, hard
@@ -224,10 +233,10 @@ impl Walk {
     /// because a whiteout never hides its own layer's files.
     fn stack(&mut self, layer: usize) -> Result<()> {
         let layer_u32 = u32::try_from(layer).context("too many layers")?;
-        let names: Vec<(Vec<u8>, u32)> = self.layers[layer]
+        let names: Vec<(Arc<[u8]>, u32)> = self.layers[layer]
             .tree
-            .names()
-            .map(|(path, inode)| (path.to_owned(), inode))
+            .shared_names()
+            .map(|(path, inode)| (path.clone(), inode))
             .collect();
         for (path, _) in names.iter().filter(|(path, _)| paths::is_marker(path)) {
             let (folder, name) = paths::split(path);
@@ -247,7 +256,7 @@ impl Walk {
         Ok(())
     }
 
-    fn put(&mut self, path: Vec<u8>, place: Place) -> Result<()> {
+    fn put(&mut self, path: Arc<[u8]>, place: Place) -> Result<()> {
         let path = self.landing(path)?;
         let joins = self.entry(place).is_folder() && self.at(&path).is_none_or(Entry::is_folder);
         if !joins {
@@ -259,7 +268,7 @@ impl Walk {
 
     /// Where a layer's name lands on top of the layers below: the symlinks
     /// above it are followed, and a file above it makes way for a folder.
-    fn landing(&mut self, path: Vec<u8>) -> Result<Vec<u8>> {
+    fn landing(&mut self, path: Arc<[u8]>) -> Result<Arc<[u8]>> {
         let (folder, name) = paths::split(&path);
         if folder.is_empty() || self.at(folder).is_some_and(Entry::is_folder) {
             return Ok(path);
@@ -271,6 +280,6 @@ impl Walk {
                 self.rootfs.remove(above);
             }
         }
-        Ok(landing)
+        Ok(landing.into())
     }
 }
