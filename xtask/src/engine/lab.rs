@@ -26,6 +26,7 @@ use super::{
     data_root::DataRoot,
     namespace::{Namespace, Spec, Step},
     rootfs,
+    scratch::Scratch,
 };
 use crate::{files, project::Project, shell};
 
@@ -43,6 +44,7 @@ const CA_BUNDLE: &str = "/run/host-ca.pem";
 const SOCKET: &str = "/run/docker.sock";
 /// Where the lab's registry keeps its blobs.
 pub const REGISTRY_STORAGE: &str = "/var/lib/registry";
+const DATA_ROOT: &str = "/var/lib/docker";
 /// Where containerd gathers the blobs of a pull until they are whole.
 const UNFINISHED_BLOBS: &str =
     "/var/lib/docker/containerd/daemon/io.containerd.content.v1.content/ingest";
@@ -311,7 +313,7 @@ impl Lab {
             command: dockerd(),
         };
         spec.steps
-            .push(data_root.mount_at(self.root.join("var/lib/docker")));
+            .push(data_root.mount_at(self.root.join(DATA_ROOT.trim_start_matches('/'))));
         spec.steps.push(Step::Write {
             path: self.root.join("run/daemon.json"),
             text: daemon_json(store),
@@ -454,6 +456,11 @@ impl LabEngine {
             files::remove_dir_all(&blob?.path())?;
         }
         Ok(())
+    }
+
+    /// An empty folder on the file system of the data root.
+    pub fn scratch(&self, name: &str) -> Result<Scratch> {
+        Scratch::create(&self.namespace, &format!("{DATA_ROOT}/limits/{name}"))
     }
 
     /// Whether the engine finds `program` in its PATH.

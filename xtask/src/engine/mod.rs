@@ -9,11 +9,13 @@ pub mod init;
 mod lab;
 pub mod namespace;
 pub mod rootfs;
+mod scratch;
 
 pub use client::Client;
 pub use data_root::{DataRoot, file_system_of};
 pub use host::HostEngine;
 pub use lab::{Lab, LabEngine, LabRegistry, Lock, REGISTRY_STORAGE, Role, Store, host_ca_bundle};
+pub use scratch::Scratch;
 
 use crate::clock::MonoNs;
 

@@ -31,6 +31,10 @@ pub fn start(machine: &Path) -> PathBuf {
     machine.join("start.csv")
 }
 
+pub fn limits(machine: &Path) -> PathBuf {
+    machine.join("limits.csv")
+}
+
 pub fn samples_folder(machine: &Path) -> PathBuf {
     machine.join("samples")
 }
