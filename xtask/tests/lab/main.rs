@@ -8,6 +8,7 @@ mod commands;
 mod crash;
 mod faults;
 mod images;
+mod limits;
 mod processes;
 mod sandbox;
 mod subject;
@@ -88,6 +89,10 @@ const TESTS: &[(&str, Test)] = &[
     (
         "a_corrupted_blob_is_an_error_and_never_a_time",
         faults::a_corrupted_blob_is_an_error,
+    ),
+    (
+        "every_limit_is_taken_and_no_sample_beats_it",
+        limits::every_limit_is_taken_and_no_sample_beats_it,
     ),
     (
         "a_held_lab_names_its_holder_and_is_not_cleaned",

@@ -1,6 +1,8 @@
 //! A lab in this process: registry, recording proxy and subject, as a session
 //! has them.
 
+use std::net::SocketAddr;
+
 use anyhow::{Context, Result};
 use xtask::{
     engine::{DataRoot, Lab, LabEngine, LabRegistry, Lock, REGISTRY_STORAGE, Role, Store},
@@ -20,6 +22,7 @@ pub struct Bench {
     pub subject: LabEngine,
     pub proxy: Proxy,
     pub registry: Registry,
+    pub registry_address: SocketAddr,
     _served: LabRegistry,
     _lab: Lab,
     project: Project,
@@ -40,6 +43,7 @@ impl Bench {
             subject: lab.engine(Role::Subject, store, data_root)?,
             proxy: Proxy::start(address, Options::default())?,
             registry: Registry::at(address)?,
+            registry_address: address,
             _served: served,
             _lab: lab,
             project,

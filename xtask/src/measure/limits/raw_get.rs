@@ -26,7 +26,8 @@ const SILENCE_TIMEOUT: Duration = Duration::from_secs(60);
 const MAX_HEADERS: usize = 64;
 
 /// Nanoseconds from the first request written to the last byte of the last
-/// blob. The connections are open before, as an engine's are after `resolve`.
+/// blob. The connections are open and have been used before, as those between
+/// proxy and registry are.
 ///
 /// # Errors
 /// Names the blob that was not served whole.
@@ -35,7 +36,7 @@ pub fn raw_get(source: SocketAddr, repository: &str, blobs: &[Blob]) -> Result<u
     // In the manifest's order, as the engine asks for them.
     distinct.dedup_by(|a, b| a.digest == b.digest);
     let connections = (0..CONCURRENT_DOWNLOADS.min(distinct.len()))
-        .map(|_| connect(source))
+        .map(|_| connect(source, repository, &distinct[0]))
         .collect::<Result<Vec<_>>>()?;
     let next = AtomicUsize::new(0);
     let start = MonoNs::now();
@@ -64,27 +65,32 @@ pub fn raw_get(source: SocketAddr, repository: &str, blobs: &[Blob]) -> Result<u
     Ok(end.0 - start.0)
 }
 
-fn connect(source: SocketAddr) -> Result<TcpStream> {
-    let connection =
+fn connect(source: SocketAddr, repository: &str, blob: &Blob) -> Result<TcpStream> {
+    let mut connection =
         TcpStream::connect(source).with_context(|| format!("cannot reach {source}"))?;
     connection.set_nodelay(true)?;
     connection.set_read_timeout(Some(SILENCE_TIMEOUT))?;
+    // A server accepts after the client's `connect` has returned; an answer
+    // proves that it has.
+    ask(&mut connection, "HEAD", repository, blob)?;
+    read_head(&mut connection, blob, &mut vec![0; BUFFER_BYTES])?;
     Ok(connection)
 }
 
-fn get(connection: &mut TcpStream, repository: &str, blob: &Blob, buffer: &mut [u8]) -> Result<()> {
+fn ask(connection: &mut TcpStream, method: &str, repository: &str, blob: &Blob) -> Result<()> {
     let request = format!(
-        "GET /v2/{repository}/blobs/{} HTTP/1.1\r\nHost: {}\r\n\r\n",
+        "{method} /v2/{repository}/blobs/{} HTTP/1.1\r\nHost: {}\r\n\r\n",
         blob.digest,
         connection.peer_addr()?
     );
-    connection.write_all(request.as_bytes())?;
-    let (head_bytes, mut received) = read_head(connection, blob, buffer)?;
-    received -= head_bytes;
-    let mut left = blob
-        .size
-        .checked_sub(received as u64)
-        .context("more came than the blob has")?;
+    Ok(connection.write_all(request.as_bytes())?)
+}
+
+fn get(connection: &mut TcpStream, repository: &str, blob: &Blob, buffer: &mut [u8]) -> Result<()> {
+    ask(connection, "GET", repository, blob)?;
+    let came = read_head(connection, blob, buffer)?;
+    let left = blob.size.checked_sub(came as u64);
+    let mut left = left.context("more came than the blob has")?;
     while left > 0 {
         let room = buffer.len().min(usize::try_from(left)?);
         let bytes = connection.read(&mut buffer[..room])?;
@@ -94,8 +100,8 @@ fn get(connection: &mut TcpStream, repository: &str, blob: &Blob, buffer: &mut [
     Ok(())
 }
 
-/// Reads until the head is whole: its length, and how many bytes have come.
-fn read_head(connection: &mut TcpStream, blob: &Blob, buffer: &mut [u8]) -> Result<(usize, usize)> {
+/// Reads until the head is whole: how many bytes of the body have come with it.
+fn read_head(connection: &mut TcpStream, blob: &Blob, buffer: &mut [u8]) -> Result<usize> {
     let mut received = 0;
     loop {
         let bytes = connection.read(&mut buffer[received..])?;
@@ -117,6 +123,6 @@ fn read_head(connection: &mut TcpStream, blob: &Blob, buffer: &mut [u8]) -> Resu
             "{length:?} bytes are announced, the manifest says {}",
             blob.size
         );
-        return Ok((head_bytes, received));
+        return Ok(received - head_bytes);
     }
 }
