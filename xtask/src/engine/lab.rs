@@ -21,6 +21,7 @@ use super::{
     lock::Lock,
     namespace::{Namespace, Spec, Step},
     rootfs,
+    scratch::Scratch,
 };
 use crate::{files, project::Project, shell};
 use anyhow::{Context, Result, bail};
@@ -432,6 +433,11 @@ impl LabEngine {
         let mut ctr = self.command("ctr");
         ctr.args(["--address", CONTAINERD_SOCKET, "--namespace", "moby"]);
         shell::read(ctr.args(words)).map(drop)
+    }
+
+    /// An empty folder on the file system of the data root.
+    pub fn scratch(&self, name: &str) -> Result<Scratch> {
+        Scratch::create(&self.namespace, &format!("{DATA_ROOT}/limits/{name}"))
     }
 
     /// Whether the engine finds `program` in its PATH.

@@ -10,12 +10,14 @@ mod lab;
 mod lock;
 pub mod namespace;
 pub mod rootfs;
+mod scratch;
 
 pub use client::Client;
 pub use data_root::{DataRoot, file_system_of};
 pub use host::HostEngine;
 pub use lab::{Lab, LabEngine, LabRegistry, REGISTRY_STORAGE, Role, Store, host_ca_bundle};
 pub use lock::Lock;
+pub use scratch::Scratch;
 
 use crate::clock::MonoNs;
 

@@ -1,10 +1,11 @@
 //! Timing: what is measured in which order (`protocol`, `session`), one visit to
 //! one variant (`visit`), the engine it is done to (`subject`), and how a start
 //! is seen: the kernel's exec events, the container's process, the readiness
-//! probe.
+//! probe. `limits` takes what the machine could do at best.
 
 pub mod control;
 pub mod exec_events;
+pub mod limits;
 pub mod noise;
 pub mod pids;
 pub mod probe;

@@ -264,6 +264,26 @@ words! {
     }
 }
 
+words! {
+    /// How a limit was taken.
+    Limit {
+        /// The image's layers by plain GETs.
+        RawGet = "raw_get",
+        /// Every layer hashed, inflated and hashed.
+        InflateHash = "inflate_hash",
+        /// The files of every layer made out of memory.
+        Untar = "untar",
+        /// The image's program without engine and `runc`.
+        BareExec = "bare_exec",
+        /// The image's program in namespaces of its own.
+        NamespacesExec = "namespaces_exec",
+        /// `runc run` until the program is there.
+        RuncExec = "runc_exec",
+        /// `runc run` until the program answers.
+        RuncRun = "runc_run",
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -287,6 +307,7 @@ mod tests {
         round_trip("a, b \"c\"".to_owned(), "a, b \"c\"");
         round_trip(Id::from(&Digest::of("")), "e3b0c44298fc");
         round_trip(Origin::Base, "base");
+        round_trip(Some(Limit::RawGet), "raw_get");
         for (value, word, _) in ErrorWord::ALL {
             round_trip(Some(*value), word);
         }

@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use super::{
     cell::ErrorWord,
     exact::{BaseRow, LayerRow, SizeRow},
+    limits::LimitRow,
     row::{FieldInfo, Row},
     timings::{EnvironmentRow, NodeRow, ProofRow, SampleRow, StartRow},
 };
@@ -38,6 +39,7 @@ fn dictionary() -> String {
         file::<BaseRow>("bases.csv"),
         file::<NodeRow>("<machine>/node.csv"),
         file::<StartRow>("<machine>/start.csv"),
+        file::<LimitRow>("<machine>/limits.csv"),
         file::<SampleRow>("<machine>/samples/<suite>-<profile>-<session>.csv"),
         file::<EnvironmentRow>("<machine>/environment.csv"),
         file::<ProofRow>("<machine>/selftest/proofs.csv"),
@@ -142,6 +144,7 @@ mod tests {
         check::<BaseRow>(&mut columns);
         check::<NodeRow>(&mut columns);
         check::<StartRow>(&mut columns);
+        check::<LimitRow>(&mut columns);
         check::<SampleRow>(&mut columns);
         check::<EnvironmentRow>(&mut columns);
         check::<ProofRow>(&mut columns);

@@ -4,7 +4,8 @@
 //! `row` says what a row is and `cell` what stands in it; `exact` and `timings`
 //! are the files' columns; `table` reads and writes a file; `keep` and
 //! `session` decide whether a committed row stays; `summarise` makes the rows of
-//! a session from its samples. `machine` names the folder
+//! a session from its samples, and `limits` those that hold its times against
+//! what the machine could do at best. `machine` names the folder
 //! of the timings and states what they were measured on, and `dictionary`
 //! explains every column to the reader.
 
@@ -13,6 +14,7 @@ pub mod dictionary;
 pub mod exact;
 pub mod facts;
 pub mod keep;
+pub mod limits;
 pub mod machine;
 pub mod paths;
 pub mod row;

@@ -36,6 +36,10 @@ pub fn selftest(machine: &Path) -> PathBuf {
     machine.join("selftest")
 }
 
+pub fn limits(machine: &Path) -> PathBuf {
+    machine.join("limits.csv")
+}
+
 pub fn samples_folder(machine: &Path) -> PathBuf {
     machine.join("samples")
 }

@@ -8,6 +8,7 @@ mod commands;
 mod crash;
 mod faults;
 mod images;
+mod limits;
 mod processes;
 mod proofs;
 mod sandbox;
@@ -113,6 +114,10 @@ const TESTS: &[(&str, Test)] = &[
     (
         "a_disks_session_has_durable_pulls_and_starts_without_a_cache",
         proofs::a_disks_session_has_durable_pulls_and_starts_without_a_cache,
+    ),
+    (
+        "every_limit_is_taken_and_no_sample_beats_it",
+        limits::every_limit_is_taken_and_no_sample_beats_it,
     ),
     (
         "a_held_lab_names_its_holder_and_is_not_cleaned",
