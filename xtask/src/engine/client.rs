@@ -45,17 +45,6 @@ impl Client {
         Ok(Self { docker, runtime })
     }
 
-    /// Talks to the engine that `DOCKER_HOST` names, else the local default.
-    pub fn connect_to_host() -> Result<Self> {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()?;
-        let _guard = runtime.enter();
-        let docker = Docker::connect_with_defaults().context("no Docker engine to talk to")?;
-        drop(_guard);
-        Ok(Self { docker, runtime })
-    }
-
     /// The versions of the engine and its parts.
     pub fn versions(&self) -> Result<Versions> {
         let (version, info) = self

@@ -7,6 +7,7 @@ mod chain;
 mod commands;
 mod crash;
 mod faults;
+mod host;
 mod images;
 mod processes;
 mod sandbox;
@@ -92,6 +93,18 @@ const TESTS: &[(&str, Test)] = &[
     (
         "a_held_lab_names_its_holder_and_is_not_cleaned",
         commands::a_held_lab_names_its_holder,
+    ),
+    (
+        "the_engine_that_is_there_gives_the_labs_rows_and_loses_nothing",
+        host::it_counts_what_the_lab_counts,
+    ),
+    (
+        "the_engine_that_is_there_gives_the_labs_rows_of_a_real_variant",
+        host::it_counts_a_real_variant_as_the_lab_does,
+    ),
+    (
+        "an_engine_that_cannot_be_used_is_told_with_what_mends_it",
+        host::doctor_knows_it,
     ),
     (user::NAME, user::everything_belongs_to_the_user_who_called),
 ];
