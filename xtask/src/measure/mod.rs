@@ -5,6 +5,7 @@
 
 pub mod exec_events;
 pub mod pids;
+pub mod portable;
 pub mod probe;
 pub mod protocol;
 pub mod response;

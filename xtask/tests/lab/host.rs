@@ -30,7 +30,7 @@ const ROOM_BYTES: u64 = 6 << 30;
 const REAL: &str = "axum/scratch";
 
 /// An image and a container that are none of ours.
-const FOREIGN: &str = "printf x > /tmp/x && tar -c -C /tmp x | docker import - foreign:1 \
+pub const FOREIGN: &str = "printf x > /tmp/x && tar -c -C /tmp x | docker import - foreign:1 \
                        && docker create --name foreign foreign:1 /x";
 
 /// An engine of somebody's, and their command line to it.

@@ -3,12 +3,14 @@
 //! own under the target folder, never to the workspace.
 
 mod ability;
+mod bridged;
 mod chain;
 mod commands;
 mod crash;
 mod faults;
 mod host;
 mod images;
+mod portable;
 mod processes;
 mod sandbox;
 mod subject;
@@ -105,6 +107,14 @@ const TESTS: &[(&str, Test)] = &[
     (
         "an_engine_that_cannot_be_used_is_told_with_what_mends_it",
         host::doctor_knows_it,
+    ),
+    (
+        "a_published_port_accepts_too_early_and_the_portable_probe_is_right",
+        portable::it_is_right_where_a_connection_is_not,
+    ),
+    (
+        "somebodys_engine_is_timed_only_when_cold_and_keeps_what_is_theirs",
+        portable::it_times_what_was_cold_and_removes_what_is_ours,
     ),
     (user::NAME, user::everything_belongs_to_the_user_who_called),
 ];
