@@ -3,12 +3,12 @@
 //! The calls block: each runs on a single-threaded runtime of the client's own,
 //! so that no other task can get between a request and its time stamp.
 
-use std::{path::Path, time::Duration};
+use std::{collections::BTreeSet, net::Ipv4Addr, path::Path, time::Duration};
 
 use anyhow::{Context, Result, bail};
 use bollard::{
     API_DEFAULT_VERSION, Docker,
-    models::{ContainerCreateBody, HealthConfig, HostConfig, HostConfigLogConfig},
+    models::{ContainerCreateBody, HealthConfig, HostConfig, HostConfigLogConfig, PortBinding},
     query_parameters::{
         CreateContainerOptions, CreateImageOptionsBuilder, InspectContainerOptions,
         ListContainersOptionsBuilder, ListImagesOptionsBuilder, RemoveContainerOptionsBuilder,
@@ -41,17 +41,6 @@ impl Client {
         let docker =
             Docker::connect_with_unix(address, CALL_TIMEOUT.as_secs(), API_DEFAULT_VERSION)
                 .with_context(|| format!("no engine listens at {}", socket.display()))?;
-        drop(_guard);
-        Ok(Self { docker, runtime })
-    }
-
-    /// Talks to the engine that `DOCKER_HOST` names, else the local default.
-    pub fn connect_to_host() -> Result<Self> {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()?;
-        let _guard = runtime.enter();
-        let docker = Docker::connect_with_defaults().context("no Docker engine to talk to")?;
         drop(_guard);
         Ok(Self { docker, runtime })
     }
@@ -107,23 +96,36 @@ impl Client {
     /// but its own loopback, no log, no health check, so that what is timed
     /// later is the start and nothing else.
     pub fn create(&self, image: &str) -> Result<(String, Span)> {
-        let body = ContainerCreateBody {
-            image: Some(image.to_owned()),
-            labels: Some([(LABEL.to_owned(), String::new())].into()),
-            healthcheck: Some(HealthConfig {
-                test: Some(vec!["NONE".to_owned()]),
-                ..HealthConfig::default()
-            }),
-            host_config: Some(HostConfig {
-                network_mode: Some("none".to_owned()),
-                log_config: Some(HostConfigLogConfig {
-                    typ: Some("none".to_owned()),
-                    config: None,
-                }),
-                ..HostConfig::default()
-            }),
-            ..ContainerCreateBody::default()
+        let mut body = quiet(image);
+        if let Some(host) = &mut body.host_config {
+            host.network_mode = Some("none".to_owned());
+        }
+        self.create_as(image, body)
+    }
+
+    /// Creates a container of `image` in the engine's default network, whose
+    /// TCP port `inside` is published as `outside` on 127.0.0.1 and on no other
+    /// address; otherwise as quiet as [`create`](Self::create) makes it.
+    pub fn create_published(
+        &self,
+        image: &str,
+        inside: u16,
+        outside: u16,
+    ) -> Result<(String, Span)> {
+        let mut body = quiet(image);
+        let port = format!("{inside}/tcp");
+        let binding = PortBinding {
+            host_ip: Some(Ipv4Addr::LOCALHOST.to_string()),
+            host_port: Some(outside.to_string()),
         };
+        if let Some(host) = &mut body.host_config {
+            host.port_bindings = Some([(port.clone(), Some(vec![binding]))].into());
+        }
+        body.exposed_ports = Some(vec![port]);
+        self.create_as(image, body)
+    }
+
+    fn create_as(&self, image: &str, body: ContainerCreateBody) -> Result<(String, Span)> {
         self.runtime.block_on(async {
             let start = MonoNs::now();
             let made = self
@@ -205,6 +207,28 @@ impl Client {
         Ok(found.into_iter().map(|image| image.id).collect())
     }
 
+    /// The references in the engine's store that begin with `prefix`.
+    pub fn references(&self, prefix: &str) -> Result<BTreeSet<String>> {
+        let options = ListImagesOptionsBuilder::new().all(true).build();
+        let found = self
+            .runtime
+            .block_on(self.docker.list_images(Some(options)))
+            .context("cannot list the images")?;
+        let references = found
+            .into_iter()
+            .flat_map(|image| [image.repo_tags, image.repo_digests].concat());
+        Ok(references.filter(|it| it.starts_with(prefix)).collect())
+    }
+
+    /// Removes one reference; the image stays while anything else refers to it.
+    pub fn remove_reference(&self, reference: &str) -> Result<()> {
+        let options = RemoveImageOptionsBuilder::new().build();
+        self.runtime
+            .block_on(self.docker.remove_image(reference, Some(options), None))
+            .map(drop)
+            .with_context(|| format!("cannot remove the reference {reference}"))
+    }
+
     /// Removes one image, whatever refers to it.
     pub fn remove_image(&self, image: &str) -> Result<()> {
         let options = RemoveImageOptionsBuilder::new().force(true).build();
@@ -225,6 +249,26 @@ impl Client {
             Some(size) => Ok(size),
             None => bail!("the engine reports no size for {image}"),
         }
+    }
+}
+
+/// A container that carries our label and does nothing beside its service.
+fn quiet(image: &str) -> ContainerCreateBody {
+    ContainerCreateBody {
+        image: Some(image.to_owned()),
+        labels: Some([(LABEL.to_owned(), String::new())].into()),
+        healthcheck: Some(HealthConfig {
+            test: Some(vec!["NONE".to_owned()]),
+            ..HealthConfig::default()
+        }),
+        host_config: Some(HostConfig {
+            log_config: Some(HostConfigLogConfig {
+                typ: Some("none".to_owned()),
+                config: None,
+            }),
+            ..HostConfig::default()
+        }),
+        ..ContainerCreateBody::default()
     }
 }
 

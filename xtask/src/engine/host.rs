@@ -2,67 +2,166 @@
 //! counted. It belongs to somebody, so nothing of it is ever emptied or removed
 //! that does not carry our label.
 
-use std::process::Command;
+use std::{path::Path, process::Command};
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 
-use super::Client;
+use super::{Client, Versions};
 use crate::shell;
 
 /// The first engine whose BuildKit takes OCI layouts as named contexts.
 const OLDEST_MAJOR: u32 = 23;
 
+const DEFAULT_ENDPOINT: &str = "unix:///var/run/docker.sock";
+
 pub struct HostEngine {
     client: Client,
+    endpoint: String,
 }
 
 impl HostEngine {
-    /// Talks to the engine that `DOCKER_HOST` or the default socket leads to.
+    /// Talks to the engine that `DOCKER_HOST` leads to, else to the one of the
+    /// docker command's current context.
     ///
     /// # Errors
     /// When there is none, it is too old, or it cannot write OCI layouts: what
     /// to do about it.
     pub fn connect() -> Result<Self> {
-        let client = Client::connect_to_host()?;
-        let versions = client.versions()?;
-        let major = versions
-            .docker
-            .split('.')
-            .next()
-            .and_then(|text| text.parse::<u32>().ok());
-        if major.is_none_or(|major| major < OLDEST_MAJOR) {
-            bail!(
-                "Docker {} is too old, {OLDEST_MAJOR} is needed; mend: update it, or use --engine lab",
-                versions.docker
-            );
-        }
-        if !versions.store.starts_with("containerd") {
-            bail!(
-                "this engine keeps its images in {}, which cannot give out OCI layouts; mend: switch its containerd \
-                 image store on ({{\"features\": {{\"containerd-snapshotter\": true}}}} in daemon.json), or use --engine lab",
-                versions.store
-            );
-        }
-        if shell::read(shell::command("docker").args(["buildx", "version"])).is_err() {
-            bail!(
-                "the docker command has no buildx; mend: install the package docker-buildx, or use --engine lab"
-            );
-        }
-        Ok(Self { client })
+        let endpoint = endpoint();
+        let (client, versions) = reach(&endpoint).map_err(|error| {
+            anyhow!(
+                "no Docker engine answers at {endpoint}: {error:#}; mend: start it, set DOCKER_HOST to the socket of \
+                 another one (unix:///PATH), or use --engine lab, which needs none"
+            )
+        })?;
+        check(&versions)?;
+        let engine = Self { client, endpoint };
+        engine.check_command()?;
+        Ok(engine)
     }
 
     pub fn client(&self) -> &Client {
         &self.client
     }
 
-    /// The caller's own `docker` command line, which ends when we do: no
-    /// namespace holds it.
+    /// The caller's own `docker` command line, led to this very engine whatever
+    /// context or builder is in use otherwise. It ends when we do: no namespace
+    /// holds it.
     pub fn docker(&self) -> Command {
-        if !cfg!(target_os = "linux") {
-            return shell::command("docker");
-        }
-        let mut command = shell::command("setpriv");
-        command.args(["--pdeathsig", "KILL", "docker"]);
+        let mut command = if cfg!(target_os = "linux") {
+            let mut command = shell::command("setpriv");
+            command.args(["--pdeathsig", "KILL", "docker"]);
+            command
+        } else {
+            shell::command("docker")
+        };
         command
+            .env("DOCKER_HOST", &self.endpoint)
+            .env_remove("DOCKER_CONTEXT")
+            .env("BUILDX_BUILDER", "default");
+        command
+    }
+
+    fn check_command(&self) -> Result<()> {
+        if shell::find("docker").is_none() {
+            bail!(
+                "no docker command in PATH; mend: install Docker's command line, or use --engine lab"
+            );
+        }
+        if shell::read(self.docker().args(["buildx", "version"])).is_err() {
+            bail!(
+                "the docker command has no buildx; mend: install the package docker-buildx, or use --engine lab"
+            );
+        }
+        Ok(())
+    }
+}
+
+fn endpoint() -> String {
+    if let Ok(named) = std::env::var("DOCKER_HOST")
+        && !named.is_empty()
+    {
+        return named;
+    }
+    let mut inspect = shell::command("docker");
+    inspect.args([
+        "context",
+        "inspect",
+        "--format",
+        "{{.Endpoints.docker.Host}}",
+    ]);
+    shell::read(&mut inspect).unwrap_or_else(|_| DEFAULT_ENDPOINT.to_owned())
+}
+
+fn reach(endpoint: &str) -> Result<(Client, Versions)> {
+    let socket = endpoint
+        .strip_prefix("unix://")
+        .context("only engines behind a unix:// socket can be used")?;
+    let client = Client::connect(Path::new(socket))?;
+    let versions = client.versions()?;
+    Ok((client, versions))
+}
+
+fn check(versions: &Versions) -> Result<()> {
+    let major = versions
+        .docker
+        .split('.')
+        .next()
+        .and_then(|text| text.parse::<u32>().ok());
+    if major.is_none_or(|major| major < OLDEST_MAJOR) {
+        bail!(
+            "Docker {} is too old, {OLDEST_MAJOR} is needed; mend: update it, or use --engine lab",
+            versions.docker
+        );
+    }
+    if !versions.store.starts_with("containerd") {
+        bail!(
+            "this engine keeps its images in {}, which cannot give out OCI layouts; mend: switch its containerd \
+             image store on ({{\"features\": {{\"containerd-snapshotter\": true}}}} in daemon.json), or use --engine lab",
+            versions.store
+        );
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn versions(docker: &str, store: &str) -> Versions {
+        Versions {
+            docker: docker.to_owned(),
+            api: String::new(),
+            containerd: String::new(),
+            runc: String::new(),
+            store: store.to_owned(),
+            cgroup: String::new(),
+        }
+    }
+
+    #[test]
+    fn an_engine_that_cannot_build_for_us_is_told_apart_with_what_mends_it() {
+        let said = |docker, store| {
+            let checked = check(&versions(docker, store));
+            checked.map_err(|error| error.to_string())
+        };
+        assert_eq!(said("23.0.1", "containerd/overlayfs"), Ok(()));
+        assert_eq!(said("29.0.0-rc.1", "containerd/overlayfs"), Ok(()));
+        for (docker, store, mend) in [
+            ("20.10.24", "overlay2", "update it"),
+            ("dev", "containerd/overlayfs", "update it"),
+            ("26.1.5", "overlay2", "containerd-snapshotter"),
+        ] {
+            let text = said(docker, store).unwrap_err();
+            assert!(text.contains("mend: ") && text.contains(mend), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_engine_behind_the_network_is_refused_by_name() {
+        let Err(error) = reach("tcp://127.0.0.1:2375") else {
+            panic!("it was reached");
+        };
+        assert!(error.to_string().contains("unix://"), "{error:#}");
     }
 }

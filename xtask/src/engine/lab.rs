@@ -15,6 +15,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use anyhow::{Context, Result, bail};
+
 use super::{
     client::Client,
     data_root::DataRoot,
@@ -24,7 +26,6 @@ use super::{
     scratch::Scratch,
 };
 use crate::{files, project::Project, shell};
-use anyhow::{Context, Result, bail};
 
 /// dockerd and the registry answer in about a second; a minute means that they
 /// never will.

@@ -8,6 +8,7 @@ pub mod exec_events;
 pub mod limits;
 pub mod noise;
 pub mod pids;
+pub mod portable;
 pub mod probe;
 pub mod protocol;
 pub mod response;

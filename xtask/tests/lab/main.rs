@@ -3,12 +3,15 @@
 //! own under the target folder, never to the workspace.
 
 mod ability;
+mod bridged;
 mod chain;
 mod commands;
 mod crash;
 mod faults;
+mod host;
 mod images;
 mod limits;
+mod portable;
 mod processes;
 mod proofs;
 mod sandbox;
@@ -122,6 +125,26 @@ const TESTS: &[(&str, Test)] = &[
     (
         "a_held_lab_names_its_holder_and_is_not_cleaned",
         commands::a_held_lab_names_its_holder,
+    ),
+    (
+        "the_engine_that_is_there_gives_the_labs_rows_and_loses_nothing",
+        host::it_counts_what_the_lab_counts,
+    ),
+    (
+        "the_engine_that_is_there_gives_the_labs_rows_of_a_real_variant",
+        host::it_counts_a_real_variant_as_the_lab_does,
+    ),
+    (
+        "an_engine_that_cannot_be_used_is_told_with_what_mends_it",
+        host::doctor_knows_it,
+    ),
+    (
+        "a_published_port_accepts_too_early_and_the_portable_probe_is_right",
+        portable::it_is_right_where_a_connection_is_not,
+    ),
+    (
+        "somebodys_engine_is_timed_only_when_cold_and_keeps_what_is_theirs",
+        portable::it_times_what_was_cold_and_removes_what_is_ours,
     ),
     (user::NAME, user::everything_belongs_to_the_user_who_called),
 ];

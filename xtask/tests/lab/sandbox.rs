@@ -63,25 +63,29 @@ impl Sandbox {
         for part in ["experiments", "app"] {
             copy(&workspace().join(part), &sandbox.path(part))?;
         }
-        for entry in fs::read_dir(workspace().join("target/lab/bases"))
-            .into_iter()
-            .flatten()
-        {
+        for root in known() {
+            sandbox.adopt_bases(&root.join("target/lab/bases"))?;
+        }
+        Ok(sandbox)
+    }
+
+    /// Takes the bases of another project that are newer than ours.
+    fn adopt_bases(&self, folder: &Path) -> Result<()> {
+        for entry in fs::read_dir(folder).into_iter().flatten() {
             let from = entry?.path();
             let name = from.file_name().context("an entry has a name")?;
-            let to = sandbox.path("target/lab/bases").join(name);
+            let to = self.path("target/lab/bases").join(name);
             if made_at(&from) > made_at(&to) {
                 remove(&to)?;
                 link(&from, &to)?;
             }
         }
-        Ok(sandbox)
+        Ok(())
     }
 
     fn adopt_engine(&self) -> Result<()> {
         let ours = rootfs::archive(&self.path("target/lab"));
-        let known = [workspace(), folder().join(crate::chain::NAME)];
-        let known = known.map(|root| rootfs::archive(&root.join("target/lab")));
+        let known = known().map(|root| rootfs::archive(&root.join("target/lab")));
         match known.iter().find(|archive| archive.is_file()) {
             Some(archive) if !ours.is_file() => link(archive, &ours),
             _ => Ok(()),
@@ -190,6 +194,11 @@ impl Finished {
 pub fn workspace() -> PathBuf {
     let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
     manifest.parent().unwrap_or(manifest).to_owned()
+}
+
+/// The projects that may have made already what a sandbox can take over.
+fn known() -> [PathBuf; 2] {
+    [workspace(), folder().join(crate::chain::NAME)]
 }
 
 /// Where the sandboxes lie.

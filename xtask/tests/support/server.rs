@@ -1,6 +1,6 @@
 //! A service whose way to readiness the probe's tests choose.
 //!
-//! `test-server PORT [listen_after_ms=N] [unavailable_ms=N] [answer=KIND]`
+//! `test-server PORT [listen_after_ms=N] [unavailable_ms=N] [answer=KIND] [host=ADDRESS]`
 
 use std::{
     collections::HashMap,
@@ -34,7 +34,10 @@ fn main() {
         },
         _ => {}
     }
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).expect("the port is free");
+    let host = options
+        .get("host")
+        .map_or(Ipv4Addr::LOCALHOST, |it| it.parse().expect("an address"));
+    let listener = TcpListener::bind((host, port)).expect("the port is free");
     let ready_at = Instant::now() + millis(&options, "unavailable_ms");
     for stream in listener.incoming() {
         let mut stream = stream.expect("a connection");
