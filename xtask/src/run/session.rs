@@ -1,7 +1,7 @@
 //! Measuring what is out of date: one session per suite and profile, its
 //! samples kept as they come, its rows written when it is over.
 
-use std::path::Path;
+use std::{net::SocketAddr, path::Path, time::Duration};
 
 use anyhow::{Result, ensure};
 use xshell::cmd;
@@ -9,27 +9,30 @@ use xshell::cmd;
 use super::{
     state::State,
     targets::Shelf,
-    timings::{Stale, Wanted},
+    timings::{Finished, Stale, Wanted},
     unfinished::Unfinished,
     workbench::Workbench,
 };
 use crate::{
     cli::RunAll,
     engine::{LabEngine, REGISTRY_STORAGE, Role, Store},
-    files, interrupt,
+    files,
+    image::Layout,
+    interrupt,
     measure::{
-        noise,
+        limits, noise,
         protocol::Protocol,
         sample::Taker,
-        scenario::SHAPED,
+        scenario::{SHAPED, Scenario},
         session::{self, Event, Item},
-        subject::LabSubject,
-        visit::Lane,
+        subject::{LabSubject, Subject as _},
+        visit::{Lane, Target},
     },
     progress::{Progress, Step},
     proxy::{Options, Proxy, Rate},
     record::{
         facts,
+        limits::LimitSamples,
         machine::Tool,
         paths,
         session::Unit,
@@ -46,6 +49,11 @@ const SHAPED_RATE: Rate = Rate {
     bits_per_second: 100_000_000,
     burst_bytes: 64 * 1024,
 };
+
+/// Repetitions of a limit; their interval is the widest there is.
+const LIMIT_REPETITIONS: u32 = 5;
+/// What the repetitions of one variant's shaped downloads may take together.
+const SHAPED_LIMIT_TIME: Duration = Duration::from_secs(20);
 
 /// Measures the units, each in a session of its own on a fresh data root.
 ///
@@ -89,6 +97,7 @@ pub fn measure(
             unit,
             items: &items,
             subject: &subject,
+            registry: address,
             proxy: &proxy,
         };
         bench.session(&mut wanted, state, options, progress)?;
@@ -101,6 +110,7 @@ struct Bench<'a> {
     unit: &'a Unit,
     items: &'a [Item],
     subject: &'a LabEngine,
+    registry: SocketAddr,
     proxy: &'a Proxy,
 }
 
@@ -139,15 +149,19 @@ impl Bench<'_> {
             state.disturbed.push(format!("{suite} {profile}"));
             return Ok(());
         }
-        let rows = self.environment(wanted, state, &unfinished, &samples, pressure)?;
+        let facts = self.environment(wanted, state, &unfinished, &samples, pressure)?;
+        let limits = self.take_limits(state, progress)?;
         let session = unfinished.session.clone();
         let failed = wanted.keep(
             state,
-            self.unit,
-            &session,
-            &samples,
-            rows,
-            verdict.is_noisy(),
+            Finished {
+                unit: self.unit,
+                session: &session,
+                samples: &samples,
+                limits: &limits,
+                facts,
+                noisy: verdict.is_noisy(),
+            },
         );
         for (variant, word) in failed {
             state.errors.insert((suite.clone(), variant), word);
@@ -197,6 +211,49 @@ impl Bench<'_> {
         Ok(())
     }
 
+    /// What the machine could do at best for each variant, on the same engine
+    /// and file system. A shaped network is its own limit, and nothing else
+    /// changes with it.
+    fn take_limits(
+        &self,
+        state: &State,
+        progress: &Progress,
+    ) -> Result<Vec<(String, Vec<LimitSamples>)>> {
+        let Unit { suite, profile, .. } = self.unit;
+        let of_variants: Vec<&Target> = self
+            .items
+            .iter()
+            .filter(|item| item.scenarios.contains(&Scenario::NodeCold))
+            .map(|item| &item.target)
+            .collect();
+        let name = format!("limits of {suite} {profile}");
+        let step = progress.step(name, of_variants.len() as u64);
+        LabSubject(self.subject).empty()?;
+        let mut limits = Vec::new();
+        for target in of_variants {
+            let taken = if profile == SHAPED {
+                let repetitions = shaped_repetitions(target);
+                vec![limits::network(self.proxy.address(), target, repetitions)]
+            } else {
+                let layout = Layout::open(&state.project.image(suite, &target.variant))?;
+                limits::measure(
+                    self.subject,
+                    self.registry,
+                    target,
+                    &layout,
+                    LIMIT_REPETITIONS,
+                )?
+            };
+            for failed in taken.iter().filter_map(|limit| limit.why.as_ref()) {
+                progress.note(format_args!("a limit of {}: {failed}", target.variant));
+            }
+            limits.push((target.variant.clone(), taken));
+            step.advance(1);
+        }
+        step.done(format!("of {} variants", limits.len()));
+        Ok(limits)
+    }
+
     /// On what, with what and when it was measured, and what happened beside it.
     fn environment(
         &self,
@@ -227,6 +284,13 @@ impl Bench<'_> {
             .session
             .environment(&wanted.machine, &tool(state), &found))
     }
+}
+
+/// As many as fit, and at least one: the rate leaves them little to vary.
+fn shaped_repetitions(target: &Target) -> u32 {
+    let bits = target.blobs.iter().map(|blob| blob.size).sum::<u64>() * 8;
+    let fit = SHAPED_LIMIT_TIME.as_secs() * SHAPED_RATE.bits_per_second / bits.max(1);
+    u32::try_from(fit).map_or(LIMIT_REPETITIONS, |fit| fit.clamp(1, LIMIT_REPETITIONS))
 }
 
 fn yes_or_no(is: bool) -> String {

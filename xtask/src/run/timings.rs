@@ -14,6 +14,7 @@ use crate::{
     },
     record::{
         cell::{ErrorWord, Id, Mark},
+        limits::{LimitRow, LimitSamples, limit_rows},
         machine::{Machine, Session},
         paths,
         session::{Share, Unit, Wanted as Cell, forget_unused, mark_stale, offer_session, reasons},
@@ -35,7 +36,19 @@ pub struct Wanted {
     refresh: bool,
     pub node: Table<NodeRow>,
     pub start: Table<StartRow>,
+    limits: Table<LimitRow>,
     environment: Table<EnvironmentRow>,
+}
+
+/// Everything that a finished session has given.
+pub struct Finished<'a> {
+    pub unit: &'a Unit,
+    pub session: &'a Session,
+    pub samples: &'a [SampleRow],
+    /// What the machine could do at best, for each variant.
+    pub limits: &'a [(String, Vec<LimitSamples>)],
+    pub facts: Vec<EnvironmentRow>,
+    pub noisy: bool,
 }
 
 /// The machine that measures.
@@ -85,6 +98,7 @@ impl Wanted {
         Ok(Self {
             node: Table::load(&paths::node(&folder))?,
             start: Table::load(&paths::start(&folder))?,
+            limits: Table::load(&paths::limits(&folder))?,
             environment: Table::load(&paths::environment(&folder))?,
             refresh: options.refresh,
             machine: this_machine(state),
@@ -187,42 +201,39 @@ impl Wanted {
         self.start.remove_undeclared(&platform, |suite, variant| {
             state.is_declared(suite, variant)
         });
+        self.limits.remove_undeclared(&platform, |suite, variant| {
+            state.is_declared(suite, variant)
+        });
         self.save(state)
     }
 
     /// Puts a finished session's rows in the place of older ones, and says which
     /// variants have none.
-    pub fn keep(
-        &mut self,
-        state: &State,
-        unit: &Unit,
-        session: &Session,
-        samples: &[SampleRow],
-        facts: Vec<EnvironmentRow>,
-        noisy: bool,
-    ) -> Vec<(String, ErrorWord)> {
-        let (node, start) = cells(state, unit);
-        let node: Vec<NodeRow> = node
+    pub fn keep(&mut self, state: &State, finished: Finished<'_>) -> Vec<(String, ErrorWord)> {
+        let (mut node, mut start) = summaries(state, &finished);
+        let limits: Vec<LimitRow> = finished
+            .limits
             .iter()
-            .map(|cell| summarise::node(node_cell(unit, session, cell, noisy), samples))
-            .collect();
-        let start: Vec<StartRow> = start
-            .iter()
-            .map(|cell| summarise::start(start_cell(unit, session, cell, noisy), samples))
-            .collect();
-        let failed = node
-            .iter()
-            .filter_map(|row| Some((row.variant.clone(), row.error?)))
-            .chain(
-                start
+            .flat_map(|(variant, taken)| {
+                let cold = node.iter().find(|row| {
+                    &row.variant == variant && row.scenario == Scenario::NodeCold.word()
+                });
+                let warm = start
                     .iter()
-                    .filter_map(|row| Some((row.variant.clone(), row.error?))),
-            )
+                    .find(|row| &row.variant == variant && row.scenario == Scenario::Warm.word());
+                let warm = warm.cloned().unwrap_or_default();
+                cold.map_or_else(Vec::new, |cold| limit_rows(taken, cold, &warm))
+            })
             .collect();
-        offer_session(&mut self.node, node);
-        offer_session(&mut self.start, start);
-        for row in facts {
-            self.environment.upsert(row);
+        let failed = failures(&node, &start);
+        mark_violations(&limits, &mut node, &mut start);
+        let taken = offer_session(&mut self.node, node) + offer_session(&mut self.start, start);
+        // A quick session that replaces nothing leaves the limits as well.
+        if taken > 0 {
+            limits.into_iter().for_each(|row| self.limits.upsert(row));
+            for row in finished.facts {
+                self.environment.upsert(row);
+            }
         }
         failed
     }
@@ -231,6 +242,7 @@ impl Wanted {
         let mut saved = vec![
             (self.node.save()?, self.node.path().to_owned()),
             (self.start.save()?, self.start.path().to_owned()),
+            (self.limits.save()?, self.limits.path().to_owned()),
         ];
         // Only now does nothing name the older sessions any more.
         forget_unused(&self.folder, &mut self.environment, &self.node, &self.start)?;
@@ -271,7 +283,49 @@ fn built(state: &State, suite: &str, scenario: &str) -> Vec<Cell> {
     .collect()
 }
 
-fn node_cell(unit: &Unit, session: &Session, cell: &Cell, noisy: bool) -> NodeRow {
+fn summaries(state: &State, finished: &Finished<'_>) -> (Vec<NodeRow>, Vec<StartRow>) {
+    let Finished { samples, .. } = finished;
+    let (node, start) = cells(state, finished.unit);
+    let node = node
+        .iter()
+        .map(|cell| summarise::node(node_cell(finished, cell), *samples));
+    let start = start
+        .iter()
+        .map(|cell| summarise::start(start_cell(finished, cell), *samples));
+    (node.collect(), start.collect())
+}
+
+fn failures(node: &[NodeRow], start: &[StartRow]) -> Vec<(String, ErrorWord)> {
+    let of_node = node
+        .iter()
+        .filter_map(|row| Some((row.variant.clone(), row.error?)));
+    let of_start = start
+        .iter()
+        .filter_map(|row| Some((row.variant.clone(), row.error?)));
+    of_node.chain(of_start).collect()
+}
+
+/// A time below what the machine can do is a bug of ours. The numbers stay, and
+/// the row says so.
+fn mark_violations(limits: &[LimitRow], node: &mut [NodeRow], start: &mut [StartRow]) {
+    let violated = limits
+        .iter()
+        .filter(|row| row.error == Some(ErrorWord::LimitViolated));
+    for limit in violated {
+        let of_pull = ["download", "pull"].contains(&limit.metric.as_str());
+        let node = node.iter_mut().filter(|row| {
+            of_pull && row.variant == limit.variant && row.scenario == Scenario::NodeCold.word()
+        });
+        node.for_each(|row| row.error = limit.error);
+        let start = start.iter_mut().filter(|row| {
+            !of_pull && row.variant == limit.variant && row.scenario == Scenario::Warm.word()
+        });
+        start.for_each(|row| row.error = limit.error);
+    }
+}
+
+fn node_cell(finished: &Finished<'_>, cell: &Cell) -> NodeRow {
+    let unit = finished.unit;
     NodeRow {
         suite: unit.suite.clone(),
         variant: cell.variant.clone(),
@@ -279,14 +333,15 @@ fn node_cell(unit: &Unit, session: &Session, cell: &Cell, noisy: bool) -> NodeRo
         profile: unit.profile.clone(),
         scenario: cell.scenario.clone(),
         data_root_fs: unit.data_root_fs.clone(),
-        session: session.id.clone(),
+        session: finished.session.id.clone(),
         inputs: Some(cell.inputs.clone()),
-        noisy: Mark(noisy),
+        noisy: Mark(finished.noisy),
         ..NodeRow::default()
     }
 }
 
-fn start_cell(unit: &Unit, session: &Session, cell: &Cell, noisy: bool) -> StartRow {
+fn start_cell(finished: &Finished<'_>, cell: &Cell) -> StartRow {
+    let unit = finished.unit;
     StartRow {
         suite: unit.suite.clone(),
         variant: cell.variant.clone(),
@@ -295,9 +350,9 @@ fn start_cell(unit: &Unit, session: &Session, cell: &Cell, noisy: bool) -> Start
         scenario: cell.scenario.clone(),
         data_root_fs: unit.data_root_fs.clone(),
         probe: PROBE.to_owned(),
-        session: session.id.clone(),
+        session: finished.session.id.clone(),
         inputs: Some(cell.inputs.clone()),
-        noisy: Mark(noisy),
+        noisy: Mark(finished.noisy),
         ..StartRow::default()
     }
 }

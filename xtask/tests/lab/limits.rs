@@ -9,8 +9,9 @@ use xtask::{
     measure::{
         limits::{self, raw_get::raw_get},
         pids,
+        scenario::Scenario,
         subject::LabSubject,
-        visit::{NodeCold, Target, node_cold, warm},
+        visit::{Pull, Target},
         watch::Phases,
     },
     proxy::Rate,
@@ -92,17 +93,19 @@ fn observe(bench: &Bench, target: &Target) -> Result<(NodeRow, StartRow)> {
     let subject = LabSubject(&bench.subject);
     let (mut colds, mut warms) = (Vec::new(), Vec::new());
     for _ in 0..SAMPLES {
-        colds.push(node_cold(&subject, target, &|| bench.proxy.take_log())?);
-        warms.push(warm(&subject, target)?.phases);
+        let cold = bench.sample(&subject, Scenario::NodeCold, target)?;
+        let warm = bench.sample(&subject, Scenario::Warm, target)?;
+        colds.push(cold.pull.context("a cold start pulls")?);
+        warms.push(warm.start.context("a warm start starts")?.phases);
     }
-    let of_cold = |of: fn(&NodeCold) -> u64| colds.iter().map(of).collect::<Vec<_>>();
+    let of_cold = |of: fn(&Pull) -> Option<u64>| colds.iter().filter_map(of).collect::<Vec<_>>();
     let of_warm = |of: fn(&Phases) -> Duration| {
         let times = warms.iter().map(|phases| of(phases).as_nanos() as u64);
         times.collect::<Vec<_>>()
     };
     let cold = NodeRow {
-        pull: Spread::of_ns(&of_cold(|it| it.pull_ns)),
-        download: Phase::of_ns(&of_cold(|it| it.pull.download_ns)),
+        pull: Spread::of_ns(&of_cold(|it| Some(it.total_ns))),
+        download: Phase::of_ns(&of_cold(|it| Some(it.phases?.download_ns))),
         ..NodeRow::default()
     };
     let warm = StartRow {

@@ -59,9 +59,7 @@ pub fn measure(
     // This reads every blob, so that the page cache holds them from now on.
     let walk = image::walk::walk(layout, |_| false)?;
     let mut taken = vec![
-        repeat(Limit::RawGet, repetitions, || {
-            raw_get::raw_get(source, &repository(target), &layers(target))
-        }),
+        network(source, target, repetitions),
         repeat(Limit::InflateHash, repetitions, || {
             inflate_hash::inflate_hash(layout)
         }),
@@ -71,6 +69,13 @@ pub fn measure(
     ];
     taken.extend(starts(subject, target, layout, &walk, repetitions)?);
     Ok(taken)
+}
+
+/// The limit of the network alone: all that a shaped profile changes.
+pub fn network(source: SocketAddr, target: &Target, repetitions: u32) -> LimitSamples {
+    repeat(Limit::RawGet, repetitions, || {
+        raw_get::raw_get(source, &repository(target), &layers(target))
+    })
 }
 
 fn starts(
