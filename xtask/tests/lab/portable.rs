@@ -1,6 +1,7 @@
 //! The portable probe and the host engine's subject, on an ordinary engine.
 
 use std::{
+    fmt,
     net::{Ipv4Addr, TcpStream},
     thread,
     time::{Duration, Instant},
@@ -14,7 +15,7 @@ use xtask::{
         exec_events::ExecEvents,
         pids::EngineNs,
         portable::{HostSubject, Phases},
-        probe::ProbeSpec,
+        probe::{ProbeSpec, Signs, until_ready},
         watch::{Started, watch_start},
     },
     proxy::cold::{NotCold, prove_cold},
@@ -72,22 +73,66 @@ pub fn it_is_right_where_a_connection_is_not() -> Result<()> {
             subject: &subject,
             image: &image,
         };
-        let (late, inside) = trial.portable()?;
-        let early = trial.connecting()?;
+        let portable = trial.portable()?;
+        let connection = trial.beside(until_accepted)?;
         eprintln!(
-            "{wait} ms before it listens: first 200 {inside:.1} ms after the start request; \
-             the portable probe is {late:+.1} ms off, the first connection {early:+.1} ms"
+            "{wait} ms before it listens: portable probe {portable}; connection {connection}"
         );
         ensure!(
-            late.abs() <= TOLERANCE_MS,
-            "the portable probe is {late} ms off"
+            portable.late.abs() <= TOLERANCE_MS,
+            "the portable probe is {portable}"
         );
         ensure!(
-            early <= -f64::from(wait),
-            "a connection came only {early} ms early, so there is no trap here"
+            connection.late <= -f64::from(wait),
+            "a connection is {connection}, so there is no trap here"
         );
+        if wait == 0 {
+            let hasty = trial.beside(until_answered)?;
+            eprintln!("asked from the start request on: {hasty}");
+            ensure!(
+                hasty.late > TOLERANCE_MS,
+                "asking at once is {hasty}, so the probe need not wait"
+            );
+        }
     }
     Ok(())
+}
+
+/// Medians of milliseconds, of a point that is taken for the first 200.
+struct Seen {
+    /// From the start request to that point.
+    at: f64,
+    /// From the start request to the first 200 as it is seen inside.
+    inside: f64,
+    /// How late the point is, negative when it is early.
+    late: f64,
+}
+
+impl Seen {
+    /// Of start requests, first 200s inside, what these are held against, and
+    /// the points.
+    fn of(points: &[[MonoNs; 4]]) -> Self {
+        let median = |from: usize, to: usize| {
+            let mut all: Vec<_> = points.iter().map(|it| ms(it[from], it[to])).collect();
+            all.sort_by(f64::total_cmp);
+            all[all.len() / 2]
+        };
+        Self {
+            at: median(0, 3),
+            inside: median(0, 1),
+            late: median(2, 3),
+        }
+    }
+}
+
+impl fmt::Display for Seen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { at, inside, late } = self;
+        write!(
+            f,
+            "at {at:.1} ms, {late:+.1} ms off (inside at {inside:.1} ms)"
+        )
+    }
 }
 
 /// Starts of one image, each also watched from inside the container.
@@ -98,37 +143,36 @@ struct Trial<'a> {
 }
 
 impl Trial<'_> {
-    /// How late the portable probe sees the first 200, and when that is after
-    /// the start request: medians of milliseconds. It cannot see it before the
-    /// start request is answered, so it is held against the later of the two.
-    fn portable(&self) -> Result<(f64, f64)> {
-        let (mut late, mut inside) = (Vec::new(), Vec::new());
+    /// The portable probe. It cannot see the first 200 before the start request
+    /// is answered, so it is held against the later of the two.
+    fn portable(&self) -> Result<Seen> {
+        let mut points = Vec::new();
         for _ in 0..STARTS {
             let ((span, outcome), started) =
                 self.watched(|container| self.subject.start(container, &probe()))?;
-            late.push(ms(started.t_200.max(span.end), outcome?.t_200));
-            inside.push(ms(span.start, started.t_200));
+            let inside = started.t_200;
+            points.push([span.start, inside, inside.max(span.end), outcome?.t_200]);
         }
-        Ok((median(late), median(inside)))
+        Ok(Seen::of(&points))
     }
 
-    /// How late the first accepted connection is: what "the port is open" would
-    /// call ready.
-    fn connecting(&self) -> Result<f64> {
-        let mut late = Vec::new();
+    /// Something that looks at the published port from the start request on.
+    fn beside(&self, look: fn(u16) -> Result<MonoNs>) -> Result<Seen> {
+        let mut points = Vec::new();
         for _ in 0..STARTS {
-            let (accepted, started) = self.watched(|container| {
+            let ((span, at), started) = self.watched(|container| {
                 thread::scope(|scope| {
-                    let connecting = scope.spawn(|| until_accepted(self.subject.port()));
-                    self.engine.client.start(container)?;
-                    connecting
+                    let looking = scope.spawn(|| look(self.subject.port()));
+                    let span = self.engine.client.start(container)?;
+                    let at = looking
                         .join()
-                        .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+                        .unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+                    Ok((span, at))
                 })
             })?;
-            late.push(ms(started.t_200, accepted));
+            points.push([span.start, started.t_200, started.t_200, at]);
         }
-        Ok(median(late))
+        Ok(Seen::of(&points))
     }
 
     /// One start, seen from inside while `from_outside` makes it in the engine's
@@ -150,6 +194,7 @@ impl Trial<'_> {
     }
 }
 
+/// What "the port is open" would call ready.
 fn until_accepted(port: u16) -> Result<MonoNs> {
     let deadline = Instant::now() + DEADLINE;
     while TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_err() {
@@ -159,9 +204,10 @@ fn until_accepted(port: u16) -> Result<MonoNs> {
     Ok(MonoNs::now())
 }
 
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
+/// What a probe sees that does not wait for the start request's answer.
+fn until_answered(port: u16) -> Result<MonoNs> {
+    let spec = ProbeSpec { port, ..probe() };
+    Ok(until_ready(&spec, Signs::default(), MonoNs::now() + DEADLINE)?.t_200)
 }
 
 /// Milliseconds from `from` to `to`, negative where that comes first.
