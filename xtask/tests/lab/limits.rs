@@ -30,10 +30,10 @@ use crate::{sandbox::Sandbox, subject::Bench, tiny};
 /// slower or faster meanwhile does so for both.
 const SAMPLES: u32 = 22;
 
-/// Slow enough to be all that counts, with a burst of 40 ms: a proxy that wakes
+/// Slow enough to be all that counts, with a burst of 100 ms: a proxy that wakes
 /// up late on a busy machine loses nothing.
 const SLOW: Rate = Rate {
-    bits_per_second: 200_000_000,
+    bits_per_second: 80_000_000,
     burst_bytes: 1 << 20,
 };
 

@@ -14,7 +14,10 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::{
+    fs::{MemfdFlags, memfd_create},
+    process::{Pid, Signal, kill_process},
+};
 
 use crate::{
     clock::MonoNs,
@@ -60,7 +63,8 @@ impl Gate {
         words: &[String],
         environment: &[String],
     ) -> Result<Self> {
-        let mut said = tempfile::tempfile()?;
+        // In memory: what the program logs must not wait for a disk.
+        let mut said = File::from(memfd_create("said", MemfdFlags::CLOEXEC)?);
         let mut command = subject.command("env");
         command
             .arg("-i")

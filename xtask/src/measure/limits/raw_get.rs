@@ -2,6 +2,7 @@
 //! by plain GETs at the engine's concurrency, thrown away as they come.
 
 use std::{
+    collections::BTreeSet,
     io::{Read as _, Write as _},
     net::{SocketAddr, TcpStream},
     sync::atomic::{AtomicUsize, Ordering},
@@ -32,11 +33,12 @@ const MAX_HEADERS: usize = 64;
 /// # Errors
 /// Names the blob that was not served whole.
 pub fn raw_get(source: SocketAddr, repository: &str, blobs: &[Blob]) -> Result<u64> {
-    let mut distinct = blobs.to_vec();
-    // In the manifest's order, as the engine asks for them.
-    distinct.dedup_by(|a, b| a.digest == b.digest);
+    // In the manifest's order, as the engine asks for them, each of them once.
+    let mut seen = BTreeSet::new();
+    let mut distinct: Vec<&Blob> = blobs.iter().collect();
+    distinct.retain(|blob| seen.insert(&blob.digest));
     let connections = (0..CONCURRENT_DOWNLOADS.min(distinct.len()))
-        .map(|_| connect(source, repository, &distinct[0]))
+        .map(|_| connect(source, repository, distinct[0]))
         .collect::<Result<Vec<_>>>()?;
     let next = AtomicUsize::new(0);
     let start = MonoNs::now();

@@ -198,3 +198,50 @@ fn on_disk(path: &[u8]) -> PathBuf {
         path => PathBuf::from(OsStr::from_bytes(path)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        fs,
+        os::unix::fs::{MetadataExt as _, PermissionsExt as _},
+    };
+
+    use serde_json::json;
+
+    use super::*;
+    use crate::image::{
+        testing::{Tar, image},
+        walk::walk,
+    };
+
+    #[test]
+    fn a_layer_becomes_the_files_that_it_names() {
+        let folder = tempfile::tempdir().unwrap();
+        let tar = Tar::new()
+            .executable("no/such/parent/app", "binary")
+            .dir("etc/")
+            .file("etc/.wh.gone", "")
+            .file("etc/name", "twelve bytes")
+            .hardlink("etc/other", "etc/name")
+            .symlink("lib", "/absolute")
+            .finish();
+        let layout = image(&folder.path().join("image"), &[tar], json!({}));
+        let walk = walk(&layout, |_| false).unwrap();
+        let walked = &walk.layers()[0];
+        let contents = inflate(&layout, &walked.layer).unwrap();
+
+        let root = tempfile::tempdir().unwrap();
+        let opened = open_folder(root.path()).unwrap();
+        place_layer(&opened, walked, &contents).unwrap();
+
+        let path = |relative: &str| root.path().join(relative);
+        let app = path("no/such/parent/app");
+        assert_eq!(fs::read(&app).unwrap(), b"binary");
+        assert_eq!(app.metadata().unwrap().permissions().mode() & 0o7777, 0o755);
+        assert_eq!(fs::read(path("etc/other")).unwrap(), b"twelve bytes");
+        let inode = |relative| path(relative).metadata().unwrap().ino();
+        assert_eq!(inode("etc/name"), inode("etc/other"));
+        assert_eq!(fs::read_link(path("lib")).unwrap(), Path::new("/absolute"));
+        assert_eq!(fs::read_dir(path("etc")).unwrap().count(), 2, "no marker");
+    }
+}
