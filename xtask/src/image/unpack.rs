@@ -21,7 +21,7 @@ use super::{Codec, Layer, Layout};
 use crate::digest::{Digest, Hasher};
 
 /// Large enough that handing over costs nothing, small enough for the cache.
-const BUFFER_BYTES: usize = 128 * 1024;
+const BUFFER_BYTES: usize = 64 * 1024;
 
 /// Each side holds one or two; the others let either run ahead.
 const BUFFERS: usize = 6;
