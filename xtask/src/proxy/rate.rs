@@ -4,7 +4,7 @@ use std::{
     future::Future as _,
     pin::Pin,
     sync::{Arc, Mutex},
-    task::{Context, Poll, ready},
+    task::{Context, Poll},
     time::Duration,
 };
 
@@ -102,22 +102,34 @@ pub struct Pacer {
 impl Pacer {
     /// How many of the `available` bytes may go now.
     pub fn poll_admit(&mut self, context: &mut Context<'_>, available: u64) -> Poll<u64> {
-        let (sleep, piece) = self.wait.get_or_insert_with(|| {
-            let mut bucket = self.bucket.lock().unwrap();
-            let piece = available.min(bucket.rate.piece_bytes());
-            let now = now_ns();
-            let wait = Duration::from_nanos(bucket.reserve(now, piece) - now);
-            (
-                Box::pin(tokio::time::sleep_until(Instant::now() + wait)),
-                piece,
-            )
-        });
-        let piece = *piece;
-        if !sleep.is_elapsed() {
-            ready!(sleep.as_mut().poll(context));
+        let (mut sleep, piece) = match self.wait.take() {
+            Some(waiting) => waiting,
+            None => {
+                let (wait, piece) = self.reserve(available);
+                // The timer's shortest sleep is a millisecond, and a piece that
+                // the burst covers has none to wait for.
+                if wait.is_zero() {
+                    return Poll::Ready(piece);
+                }
+                let sleep = tokio::time::sleep_until(Instant::now() + wait);
+                (Box::pin(sleep), piece)
+            }
+        };
+        if sleep.as_mut().poll(context).is_pending() {
+            self.wait = Some((sleep, piece));
+            return Poll::Pending;
         }
-        self.wait = None;
         Poll::Ready(piece)
+    }
+
+    fn reserve(&self, available: u64) -> (Duration, u64) {
+        let mut bucket = self.bucket.lock().unwrap();
+        let piece = available.min(bucket.rate.piece_bytes());
+        let now = now_ns();
+        (
+            Duration::from_nanos(bucket.reserve(now, piece) - now),
+            piece,
+        )
     }
 }
 
