@@ -364,7 +364,7 @@ impl<'a> Provider<'a> {
     fn mirror(&self, base: &Base, digest: &Digest, target: &Path) -> Result<Layout> {
         let reference = format!("{}/{}@{digest}", base.name.domain(), base.name.path());
         upstream::mirror(&reference, &self.platform.to_string(), target, &mut |_| ())
-            .map_err(|failure| anyhow::anyhow!("{failure}\n  mend: {}", failure.class.remedy()))?;
+            .map_err(anyhow::Error::new)?;
         Layout::open(target)
     }
 

@@ -51,7 +51,7 @@ const WHOLE_BLOBS: &str = "io.containerd.content.v1.content/blobs/sha256";
 const SNAPSHOTS: &str = "io.containerd.snapshotter.v1.overlayfs/snapshots";
 const CONTAINERD_SOCKET: &str = "/run/docker/containerd/containerd.sock";
 /// Where the builder sees the project, read-only.
-pub const PROJECT: &str = "/work";
+pub const PROJECT: &str = "/project";
 
 /// Where distributions keep the CAs that the host trusts.
 const CA_BUNDLES: &[&str] = &[

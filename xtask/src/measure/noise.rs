@@ -35,7 +35,8 @@ pub struct Look {
     pub tick_ns: u64,
     /// Time on a core of every foreign thread.
     pub threads: HashMap<u32, u64>,
-    /// Time of the children that foreign processes have waited for.
+    /// Time of the children that foreign processes have waited for; by its keys
+    /// also which processes there are.
     pub reaped: HashMap<u32, u64>,
 }
 
@@ -79,14 +80,19 @@ fn foreign_ns(before: &Look, after: &Look) -> u64 {
     let reaped: u64 = after
         .reaped
         .iter()
-        .filter_map(|(process, now)| now.checked_sub(*before.reaped.get(process)?))
+        .map(|(process, now)| {
+            let then = before.reaped.get(process).copied().unwrap_or(0);
+            now.saturating_sub(then)
+        })
         .sum();
     // What an ended process had used before the first look is in its parent's
-    // account as well.
+    // account as well. Threads of a process that goes on are in nobody's.
     let known: u64 = before
         .threads
         .iter()
-        .filter(|(thread, _)| !after.threads.contains_key(thread))
+        .filter(|(thread, _)| {
+            before.reaped.contains_key(thread) && !after.reaped.contains_key(thread)
+        })
         .map(|(_, ns)| ns)
         .sum();
     running + reaped.saturating_sub(known)
@@ -239,7 +245,7 @@ mod tests {
 
     #[test]
     fn what_ran_on_what_came_and_what_went_is_added_up() {
-        let before = at(1000, &[(1, 5_000), (2, 70), (3, 40)], &[(1, 900)]);
+        let before = at(1000, &[(1, 5_000), (2, 70), (3, 40)], &[(1, 900), (3, 0)]);
         assert_eq!(
             foreign(
                 &before,
@@ -254,6 +260,16 @@ mod tests {
         // 3 ended after 8 ms more, and process 1 waited for it.
         let went = at(1100, &[(1, 5_000), (2, 70)], &[(1, 948)]);
         assert_eq!(foreign(&before, &went), 80);
+        // 2 is a thread of 1, and its end is in nobody's account.
+        let thread_went = at(1100, &[(1, 5_000), (3, 40)], &[(1, 907), (3, 0)]);
+        assert_eq!(foreign(&before, &thread_went), 70);
+        // A shell that came, and has waited for a child by now.
+        let shell = at(
+            1100,
+            &[(1, 5_000), (2, 70), (3, 40), (8, 1)],
+            &[(1, 900), (3, 0), (8, 9)],
+        );
+        assert_eq!(foreign(&before, &shell), 100);
         // A number that was used again.
         let again = at(1100, &[(1, 5_000), (2, 3), (3, 40)], &[(1, 900)]);
         assert_eq!(foreign(&before, &again), 30);

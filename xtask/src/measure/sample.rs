@@ -88,7 +88,8 @@ fn filled(mut row: SampleRow, measured: &Measured) -> SampleRow {
         row.cold = pull.served_bytes.map(|_| true);
         row.resolve_ns = pull.phases.map(|phases| phases.resolve_ns);
         row.download_ns = pull.phases.map(|phases| phases.download_ns);
-        row.transferring_ns = pull.phases.map(|phases| phases.transferring_ns);
+        row.concurrent_downloads = pull.phases.map(|phases| phases.concurrent_downloads);
+        row.delivered_bytes_per_s = pull.delivered_bytes_per_s;
         row.tail_ns = pull.phases.map(|phases| phases.tail_ns);
     }
     if let Some(start) = &measured.start {

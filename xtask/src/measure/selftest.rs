@@ -4,7 +4,11 @@
 
 use super::scenario::Scenario;
 use crate::{
-    record::timings::{ProofRow, SampleRow},
+    record::{
+        cell::ErrorWord,
+        limits::LimitRow,
+        timings::{ProofRow, SampleRow},
+    },
     stats::{
         effect::{Effect, Pair},
         looks::ALPHA,
@@ -17,6 +21,10 @@ use crate::{
 /// Blocks of one comparison: as many as a full session has at its first look.
 pub const BLOCKS: u32 = 15;
 
+/// Fewer pairs cannot be significant whatever they say (2 · 2⁻⁵ > 5 %), and
+/// would count as comparisons that found nothing.
+const PAIRS_MIN: usize = 6;
+
 /// The image under its own name, the same digest under another one, and the
 /// same once more with a registry that is late.
 pub const LABELS: [&str; 3] = ["a", "b", "late"];
@@ -28,8 +36,13 @@ const PULL: Time = |row| row.pull_ns;
 const START: Time = |row| row.start_total_ns;
 const TOTAL: Time = |row| row.node_total_ns;
 
-/// One line for each thing that is to be proved.
-pub fn proofs(samples: &[SampleRow], session: &str) -> Vec<ProofRow> {
+/// One line for each thing that is to be proved. `limits` are the machine's own,
+/// from its sessions: none of them may be violated.
+pub fn proofs<'a>(
+    samples: &[SampleRow],
+    limits: impl IntoIterator<Item = &'a LimitRow>,
+    session: &str,
+) -> Vec<ProofRow> {
     let same: Vec<Effect> = [PULL, START]
         .into_iter()
         .flat_map(|time| effects(samples, LABELS[1], time))
@@ -38,7 +51,21 @@ pub fn proofs(samples: &[SampleRow], session: &str) -> Vec<ProofRow> {
     let verdict = |effect: &Effect| Verdict::of(effect, effect.p, ALPHA);
     let is_flag = |effect: &&Effect| matches!(verdict(effect), Verdict::Worse | Verdict::Better);
     let most = permille(ALPHA);
+    let limits: Vec<&LimitRow> = limits.into_iter().collect();
+    let violated = limits
+        .iter()
+        .filter(|row| row.error == Some(ErrorWord::LimitViolated));
     vec![
+        ProofRow {
+            holds: violated.clone().count() == 0,
+            ..proof(
+                "limits_violated",
+                limits.len(),
+                violated.count(),
+                Claim::AtMost(0),
+                session,
+            )
+        },
         proof(
             "aa_significant",
             same.len(),
@@ -75,7 +102,9 @@ fn effects(samples: &[SampleRow], label: &str, time: Time) -> Vec<Effect> {
             .iter()
             .filter(|row| comparison(row) == number)
             .collect();
-        Effect::of(&pairs(&of_comparison, label, time), ALPHA)
+        let pairs = pairs(&of_comparison, label, time);
+        let enough = pairs.len() >= PAIRS_MIN;
+        Effect::of(&pairs, ALPHA).filter(|_| enough)
     })
     .collect()
 }
@@ -121,6 +150,8 @@ fn proof(name: &str, trials: usize, hits: usize, claim: Claim, session: &str) ->
         Claim::AtMost(most) => (most, low <= most),
         Claim::AtLeast(least) => (least, high >= least),
     };
+    // What was never compared is no proof.
+    let holds = holds && trials > 0;
     ProofRow {
         proof: name.to_owned(),
         comparisons: trials,
@@ -170,7 +201,7 @@ mod tests {
 
     #[test]
     fn no_difference_is_seldom_found_and_a_tenth_is() {
-        let rows = proofs(&samples(100, 100), "s");
+        let rows = proofs(&samples(100, 100), [], "s");
         let same = row(&rows, "aa_significant");
         assert_eq!(same.comparisons, 200);
         assert!(same.holds && same.found < 25, "{same:?}");
@@ -181,13 +212,13 @@ mod tests {
 
     #[test]
     fn a_harness_that_is_blind_or_sees_ghosts_does_not_hold() {
-        let blind = row(&proofs(&samples(20, 0), "s"), "injected_found");
+        let blind = row(&proofs(&samples(20, 0), [], "s"), "injected_found");
         assert!(!blind.holds, "{blind:?}");
         let mut ghosts = samples(20, 0);
         for row in ghosts.iter_mut().filter(|row| row.variant == "b") {
             row.pull_ns = row.pull_ns.map(|ns| ns * 11 / 10);
         }
-        let ghosts = row(&proofs(&ghosts, "s"), "aa_flagged");
+        let ghosts = row(&proofs(&ghosts, [], "s"), "aa_flagged");
         assert!(!ghosts.holds, "{ghosts:?}");
     }
 
@@ -195,9 +226,36 @@ mod tests {
     fn what_was_disturbed_makes_no_pair() {
         let mut rows = samples(1, 0);
         for row in rows.iter_mut().filter(|row| row.variant == "b") {
-            row.invalid = Some(crate::record::cell::ErrorWord::Disturbed);
+            row.invalid = Some(ErrorWord::Disturbed);
         }
-        assert_eq!(row(&proofs(&rows, "s"), "aa_significant").comparisons, 0);
-        assert_eq!(proofs(&[], "s")[0].rate_permille, None);
+        let same = row(&proofs(&rows, [], "s"), "aa_significant");
+        assert_eq!(
+            (same.comparisons, same.holds),
+            (0, false),
+            "nothing is no proof"
+        );
+        let late = row(&proofs(&rows, [], "s"), "injected_found");
+        assert_eq!(late.comparisons, 1);
+        // Ten blocks lost leave five, which cannot be significant.
+        for row in rows.iter_mut().filter(|row| row.block > 4) {
+            row.invalid = Some(ErrorWord::Disturbed);
+        }
+        let late = row(&proofs(&rows, [], "s"), "injected_found");
+        assert_eq!((late.comparisons, late.rate_permille), (0, None));
+    }
+
+    #[test]
+    fn one_time_below_what_the_machine_can_do_is_one_too_many() {
+        let limit = |error| LimitRow {
+            error,
+            ..LimitRow::default()
+        };
+        let violated = limit(Some(ErrorWord::LimitViolated));
+        let fine = vec![limit(None); 50];
+        let all = |extra: Option<&LimitRow>| {
+            let limits = fine.iter().chain(extra);
+            row(&proofs(&[], limits, "s"), "limits_violated").holds
+        };
+        assert!(all(None) && !all(Some(&violated)));
     }
 }

@@ -48,6 +48,8 @@ pub enum Event<'a> {
     WarmedUp { target: &'a Target },
     /// A sample that an interrupted run of the same session has taken.
     Replayed { row: &'a SampleRow },
+    /// Samples of a visit that was broken off: it is made again.
+    Dropped { rows: &'a [&'a SampleRow] },
     /// A sample, which counts unless it is marked invalid; `why` is for the log.
     Sample {
         target: &'a Target,
@@ -152,11 +154,16 @@ impl Session<'_, '_> {
         }
         let rows = at.rows(self.stride, kept);
         if is_whole(&due, &rows) {
+            let retried = rows.iter().filter(|row| row.retry > 0).count();
+            *retries = retries.saturating_sub(retried as u32);
             for row in rows {
                 (self.on)(Event::Replayed { row })?;
                 self.states[index].samples.push(row.clone());
             }
         } else {
+            if !rows.is_empty() {
+                (self.on)(Event::Dropped { rows: &rows })?;
+            }
             for (number, scenario) in due.into_iter().enumerate() {
                 let place = Place {
                     order: at.order + number as u64,
@@ -181,7 +188,8 @@ impl Session<'_, '_> {
         at: Place,
         retries: &mut u32,
     ) -> Result<bool> {
-        for retry in 0.. {
+        let mut retry = 0;
+        loop {
             let target = &self.states[index].item.target;
             let taken = self.taker.take(target, scenario);
             let worked = taken.outcome.is_ok();
@@ -205,8 +213,8 @@ impl Session<'_, '_> {
                 return Ok(worked);
             }
             *retries -= 1;
+            retry += 1;
         }
-        Ok(false)
     }
 
     /// Looks at what is known after `blocks` blocks; true when nothing is left
@@ -244,10 +252,11 @@ impl Place {
 fn is_whole(due: &[Scenario], rows: &[&SampleRow]) -> bool {
     for scenario in due {
         let of_scenario = rows.iter().filter(|row| row.scenario == scenario.word());
-        match of_scenario.last().map(|row| row.invalid) {
+        match of_scenario.last() {
             None => return false,
-            Some(None | Some(ErrorWord::Disturbed)) => {}
-            Some(Some(_)) => return true,
+            // Without times there was no image for what comes next.
+            Some(row) if row.invalid.is_some() && !row.has_times() => return true,
+            Some(_) => {}
         }
     }
     true

@@ -38,6 +38,11 @@ struct Scripted {
     /// Its store keeps what it had: the second pull fetches nothing.
     keeps_images: bool,
     pulled: RefCell<Vec<String>>,
+    /// Its store forgets the base with the image that stands on it.
+    loses_the_base: bool,
+    /// The pulls that break off, counted from 0.
+    failing_pulls: Vec<u64>,
+    pulls: Cell<u64>,
     /// Milliseconds that every further start of this one takes longer.
     slower: Option<(&'static str, u64)>,
     starts: Cell<u64>,
@@ -49,6 +54,14 @@ struct Scripted {
     foreign_ns: Cell<u64>,
 }
 
+/// What an image is made of.
+fn layers_of(reference: &str) -> Vec<&str> {
+    match reference {
+        "stacked" => vec!["base", "stacked"],
+        other => vec![other],
+    }
+}
+
 impl Scripted {
     fn pass(&self, ns: u64) -> MonoNs {
         self.now_ns.set(self.now_ns.get() + ns);
@@ -57,6 +70,12 @@ impl Scripted {
 
     fn say(&self, what: impl Into<String>) {
         self.calls.borrow_mut().push(what.into());
+    }
+
+    /// Whether an image that was pulled has the layer.
+    fn holds(&self, layer: &str) -> bool {
+        let pulled = self.pulled.borrow();
+        pulled.iter().any(|it| layers_of(it).contains(&layer))
     }
 
     fn look(&self) -> Look {
@@ -104,7 +123,8 @@ impl Subject for Scripted {
 
     fn forget(&self, reference: &str) -> Result<()> {
         self.say(format!("forget {reference}"));
-        self.pulled.borrow_mut().retain(|it| it != reference);
+        let loses = |it: &String| it == reference || self.loses_the_base && it == "base";
+        self.pulled.borrow_mut().retain(|it| !loses(it));
         Ok(())
     }
 
@@ -129,10 +149,17 @@ impl Subject for Scripted {
         if let Some((_, ms)) = self.long.filter(|(name, _)| *name == reference) {
             self.pass(ms * MS);
         }
-        if !self.pulled.borrow().contains(&reference.to_owned()) {
-            self.serve(Digest::of(reference));
-            self.pulled.borrow_mut().push(reference.to_owned());
+        let fails = self.failing_pulls.contains(&self.pulls.get());
+        self.pulls.set(self.pulls.get() + 1);
+        if fails {
+            bail!("the registry went away");
         }
+        for layer in layers_of(reference) {
+            if !self.holds(layer) {
+                self.serve(Digest::of(layer));
+            }
+        }
+        self.pulled.borrow_mut().push(reference.to_owned());
         Ok(Span {
             start,
             end: self.pass(5 * MS),
@@ -191,7 +218,7 @@ impl Subject for Scripted {
 }
 
 fn target(name: &str) -> Target {
-    let digest = Digest::of(name);
+    let layers: Vec<Digest> = layers_of(name).into_iter().map(Digest::of).collect();
     Target {
         suite: "s".to_owned(),
         variant: name.to_owned(),
@@ -201,11 +228,14 @@ fn target(name: &str) -> Target {
             reference: "base".to_owned(),
             layers: [Digest::of("base")].into(),
         }),
-        blobs: vec![Blob {
-            digest: digest.clone(),
-            size: 10,
-        }],
-        layers: vec![digest],
+        blobs: layers
+            .iter()
+            .map(|digest| Blob {
+                digest: digest.clone(),
+                size: 10,
+            })
+            .collect(),
+        layers,
         probe: ProbeSpec {
             port: 8080,
             path: "/".to_owned(),
@@ -229,6 +259,7 @@ fn item(name: &str, scenarios: &[Scenario]) -> Item {
 struct Taken {
     rows: Vec<SampleRow>,
     replayed: usize,
+    dropped: usize,
     stopped: Vec<(String, u32)>,
 }
 
@@ -251,6 +282,7 @@ fn session(subject: &Scripted, items: &[Item], depth: Depth, kept: &[SampleRow])
             Event::Stopped { target, blocks } => {
                 outcome.stopped.push((target.variant.clone(), blocks));
             }
+            Event::Dropped { rows } => outcome.dropped += rows.len(),
             Event::WarmedUp { .. } | Event::Visited { .. } => {}
         }
         Ok(())
@@ -291,7 +323,9 @@ fn a_visit_is_a_cold_start_a_warm_one_and_a_redeployment() {
     );
     assert_eq!(cold.resolve_ns, Some(MS));
     assert_eq!(cold.download_ns, Some(9 * MS));
-    assert_eq!(cold.transferring_ns, Some(9 * MS));
+    assert_eq!(cold.concurrent_downloads, Some(1));
+    // 10 bytes in the 8 ms from the first to the last of them.
+    assert_eq!(cold.delivered_bytes_per_s, Some(1_250));
     assert_eq!(cold.tail_ns, Some(5 * MS));
     assert_eq!(cold.pull_ns, Some(15 * MS));
     assert_eq!(
@@ -316,6 +350,25 @@ fn a_visit_is_a_cold_start_a_warm_one_and_a_redeployment() {
         ("redeploy", Some(true), 2)
     );
     assert_eq!(redeploy.node_total_ns, cold.node_total_ns);
+}
+
+#[test]
+fn a_redeployment_fetches_what_lies_above_the_base_and_nothing_else() {
+    let scenarios = [Scenario::NodeCold, Scenario::Redeploy];
+    let items = [item("stacked", &scenarios)];
+    let rows = session(&Scripted::default(), &items, Depth::Quick, &[]).rows;
+    let served: Vec<Option<u64>> = rows.iter().map(|row| row.served_bytes).collect();
+    assert_eq!(served[..2], [Some(20), Some(10)]);
+    assert!(rows.iter().all(|row| row.cold == Some(true)));
+    let forgetful = Scripted {
+        loses_the_base: true,
+        ..Scripted::default()
+    };
+    let rows = session(&forgetful, &items, Depth::Quick, &[]).rows;
+    let redeployed = rows.iter().filter(|row| row.scenario == "redeploy");
+    let words: Vec<_> = redeployed.map(|row| row.invalid).collect();
+    assert!(!words.is_empty());
+    assert!(words.iter().all(|it| *it == Some(ErrorWord::NotCold)));
 }
 
 #[test]
@@ -435,6 +488,29 @@ fn a_session_that_was_stopped_goes_on_and_makes_a_broken_visit_again() {
         };
         assert_eq!(places(&outcome.rows), places(&whole));
     }
+}
+
+#[test]
+fn a_resumed_session_keeps_what_failed_and_what_was_disturbed() {
+    // A disturbed sample with its retry in block 1, a broken pull in block 2.
+    let subject = || Scripted {
+        disturbed_looks: vec![9],
+        failing_pulls: vec![4],
+        ..Scripted::default()
+    };
+    let items = [item("a", BOTH)];
+    let whole = session(&subject(), &items, Depth::Quick, &[]).rows;
+    let words: Vec<_> = whole.iter().filter_map(|row| row.invalid).collect();
+    assert_eq!(words, [ErrorWord::Disturbed, ErrorWord::PullFailed]);
+    assert_eq!(count(&whole, "a", "warm"), 4, "no image, no warm start");
+    let outcome = session(&Scripted::default(), &items, Depth::Quick, &whole);
+    assert_eq!((outcome.replayed, outcome.dropped), (whole.len(), 0));
+    assert_eq!(outcome.rows, whole);
+    // Stopped between the disturbed sample and its visit's end.
+    let broken = whole.iter().position(|row| row.retry > 0).unwrap();
+    let outcome = session(&Scripted::default(), &items, Depth::Quick, &whole[..broken]);
+    assert_eq!(outcome.replayed + outcome.dropped, broken);
+    assert!(outcome.dropped > 0);
 }
 
 #[test]

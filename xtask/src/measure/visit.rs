@@ -22,7 +22,7 @@ use crate::{
     proxy::{
         Exchange,
         cold::{Blob, prove_cold},
-        phases::{Phases as PullPhases, phases},
+        phases::{Phases as PullPhases, delivered_bits_per_second, phases},
     },
 };
 
@@ -61,6 +61,8 @@ pub struct Pull {
     pub phases: Option<PullPhases>,
     /// Blob bytes that the registry side served.
     pub served_bytes: Option<u64>,
+    /// The rate at which layers arrived while any was on its way.
+    pub delivered_bytes_per_s: Option<u64>,
 }
 
 /// A start, from the create request to the first 200.
@@ -104,8 +106,18 @@ impl Invalid {
         }
     }
 
+    /// A full data root is told from everything else that may stop an engine,
+    /// because the remedy is another.
     fn because(word: &'static str) -> impl Fn(anyhow::Error) -> Self {
-        move |error| Self::new(word, format!("{error:#}"))
+        move |error| {
+            let detail = format!("{error:#}");
+            if detail.contains("no space left on device") {
+                let mend =
+                    "mend: give the subject more room, with --data-root DIR on a larger disk";
+                return Self::new("out_of_space", format!("{detail}; {mend}"));
+            }
+            Self::new(word, detail)
+        }
     }
 }
 
@@ -121,14 +133,19 @@ impl Lane<'_> {
     /// of it is timed.
     pub fn prepare(&self, scenario: Scenario, target: &Target) -> Result<(), Invalid> {
         let subject = self.subject;
-        match scenario {
-            Scenario::NodeCold | Scenario::PullDurable | Scenario::PullDirect => subject.empty(),
-            Scenario::Warm => Ok(()),
-            Scenario::CacheDropped => subject.settle().and_then(|()| subject.drop_caches()),
-            Scenario::Redeploy => self.keep_only_the_base(target),
-            Scenario::Control => self.have_started(target),
-        }
-        .map_err(Invalid::because("start_failed"))?;
+        let (prepared, word) = match scenario {
+            Scenario::NodeCold | Scenario::PullDurable | Scenario::PullDirect => {
+                (subject.empty(), "pull_failed")
+            }
+            Scenario::Warm => (Ok(()), "start_failed"),
+            Scenario::CacheDropped => {
+                let dropped = subject.settle().and_then(|()| subject.drop_caches());
+                (dropped, "start_failed")
+            }
+            Scenario::Redeploy => (self.keep_only_the_base(target), "pull_failed"),
+            Scenario::Control => (self.have_started(target), "start_failed"),
+        };
+        prepared.map_err(Invalid::because(word))?;
         subject.settle().map_err(Invalid::because("disturbed"))?;
         (self.take_log)();
         Ok(())
@@ -218,6 +235,7 @@ impl Lane<'_> {
                 total_ns: span.end.0 - span.start.0,
                 phases: None,
                 served_bytes: None,
+                delivered_bytes_per_s: None,
             }),
             ..Measured::default()
         })
@@ -285,10 +303,16 @@ fn proven(
         .iter()
         .filter(|exchange| exchange.served_blob().is_some())
         .map(|exchange| exchange.body_bytes);
+    let of_layers: Vec<Exchange> = log
+        .iter()
+        .filter(|exchange| exchange.served_blob().is_some_and(|it| layers.contains(it)))
+        .cloned()
+        .collect();
     Ok(Pull {
         start: span.start,
         total_ns: span.end.0 - span.start.0,
         phases,
         served_bytes: Some(served.sum()),
+        delivered_bytes_per_s: delivered_bits_per_second(&of_layers).map(|bits| bits / 8),
     })
 }

@@ -9,6 +9,8 @@ use crate::human;
 pub struct Plan {
     /// Variants that are built, as `suite/variant`, with the reason.
     pub builds: Vec<(String, String)>,
+    /// Variants whose image is there and whose row is not.
+    pub counts: usize,
     /// What is fetched from elsewhere, if anybody knows: bases and packages.
     pub download_bytes: u64,
     /// Space that the run needs at its peak, and where.
@@ -33,7 +35,7 @@ pub struct PlannedSession {
 
 impl Plan {
     pub fn is_empty(&self) -> bool {
-        self.builds.is_empty() && self.sessions.is_empty()
+        self.builds.is_empty() && self.sessions.is_empty() && self.counts == 0
     }
 }
 
@@ -46,6 +48,9 @@ impl fmt::Display for Plan {
         writeln!(f, "This run will")?;
         for (variant, reason) in &self.builds {
             writeln!(f, "  build     {variant}: {reason}")?;
+        }
+        if self.counts > 0 {
+            writeln!(f, "  count     {}", human::count(self.counts, "image"))?;
         }
         for session in &self.sessions {
             writeln!(f, "  measure   {session}")?;
@@ -93,6 +98,7 @@ mod tests {
                 ("gin/alpine".to_owned(), "its Dockerfile moved".to_owned()),
                 ("gin/scratch".to_owned(), "never built here".to_owned()),
             ],
+            counts: 2,
             download_bytes: 411_500_000,
             space_bytes: 6_340_000_000,
             space_at: "target/lab".to_owned(),
@@ -110,6 +116,7 @@ mod tests {
         This run will
           build     gin/alpine: its Dockerfile moved
           build     gin/scratch: never built here
+          count     2 images
           measure   gin unshaped: 11 cells, up to 30 blocks (the inputs of gin/alpine node_cold moved)
           download  about 412 MB
           need      6.3 GB in target/lab

@@ -21,6 +21,13 @@ pub fn covered(parts: Vec<Range<u64>>) -> u64 {
     union(parts).iter().map(|part| part.end - part.start).sum()
 }
 
+/// How many of `parts` overlap where most of them do.
+pub fn most_at_once(parts: &[Range<u64>]) -> u64 {
+    let began_before = |at: u64| parts.iter().filter(|part| part.contains(&at)).count();
+    let most = parts.iter().map(|part| began_before(part.start)).max();
+    most.unwrap_or(0) as u64
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -30,5 +37,8 @@ mod tests {
         assert_eq!(union(vec![5..9, 0..3, 3..4, 6..7, 2..2]), [0..4, 5..9]);
         assert_eq!(covered(vec![5..9, 0..3, 3..4, 6..7]), 8);
         assert_eq!(covered(vec![]), 0);
+        assert_eq!(most_at_once(&[5..9, 0..3, 3..4, 6..7]), 2);
+        assert_eq!(most_at_once(&[1..9, 2..8, 3..7, 9..12]), 3);
+        assert_eq!(most_at_once(&[]), 0);
     }
 }

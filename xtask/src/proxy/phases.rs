@@ -1,6 +1,9 @@
 //! Where the time of a pull went, as far as the registry's side can tell.
 
-use super::{exchange::Exchange, intervals::covered};
+use super::{
+    exchange::Exchange,
+    intervals::{covered, most_at_once},
+};
 use crate::digest::Digest;
 
 /// The phases of one pull; `resolve_ns + download_ns + tail_ns` is its whole
@@ -15,6 +18,8 @@ pub struct Phases {
     pub tail_ns: u64,
     /// The part of the download in which at least one layer was under way.
     pub transferring_ns: u64,
+    /// The most layers that were under way at once.
+    pub concurrent_downloads: u64,
 }
 
 /// Why a log does not divide a pull into phases.
@@ -52,6 +57,7 @@ pub fn phases(
         resolve_ns: first_ns - start_ns,
         download_ns: last_ns - first_ns,
         tail_ns: end_ns - last_ns,
+        concurrent_downloads: most_at_once(&times),
         transferring_ns: covered(times),
     })
 }

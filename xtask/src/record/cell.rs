@@ -209,8 +209,6 @@ words! {
     ErrorWord {
         /// The Dockerfile did not build.
         BuildFailed = "build_failed",
-        /// A base that the Dockerfile names could not be had from its locked source.
-        BaseMissing = "base_missing",
         /// The data root or the disk was full.
         OutOfSpace = "out_of_space",
         /// The engine refused or broke off the pull.

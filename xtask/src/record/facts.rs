@@ -123,7 +123,7 @@ fn proxy_overhead(samples: &[SampleRow]) -> Vec<(&'static str, String)> {
     let Some(effect) = Effect::of(&pairs, ALPHA) else {
         return Vec::new();
     };
-    let permille = |effect: f64| format!("{:.0}", effect * 1000.0);
+    let permille = |effect: f64| ((effect * 1000.0).round() as i64).to_string();
     let mut facts = vec![
         ("proxy_overhead_pairs", effect.n.to_string()),
         ("proxy_overhead_permille", permille(effect.estimate)),

@@ -17,6 +17,22 @@ pub struct LimitSamples {
     pub why: Option<String>,
 }
 
+impl LimitSamples {
+    /// The repetitions of both: what failed once is no limit.
+    pub fn and(self, later: Self) -> Self {
+        Self {
+            limit: self.limit,
+            error: self.error.or(later.error),
+            why: self.why.or(later.why),
+            ns: if self.error.or(later.error).is_some() {
+                Vec::new()
+            } else {
+                [self.ns, later.ns].concat()
+            },
+        }
+    }
+}
+
 row! {
     /// A median of `node.csv` or `start.csv` beside what the machine could do
     /// at best: one row per variant, profile, file system and limit.

@@ -4,7 +4,11 @@
 //! are compared. So one stale cell makes its whole unit stale: all cells of a
 //! suite and profile on a machine, which are then measured in one session.
 
-use std::{collections::BTreeSet, fmt, fs, io, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt, fs, io,
+    path::Path,
+};
 
 use anyhow::{Context as _, Result};
 
@@ -15,7 +19,10 @@ use super::{
     table::Table,
     timings::{EnvironmentRow, NodeRow, StartRow},
 };
-use crate::measure::protocol::{Depth, FULL_BLOCKS_MIN};
+use crate::measure::{
+    protocol::{Depth, FULL_BLOCKS_MIN},
+    scenario::Scenario,
+};
 
 /// What the summary rows of a session have in common.
 pub trait Timing: Row + OfVariant {
@@ -117,8 +124,9 @@ pub fn reasons(
     start: &Share<'_, StartRow>,
 ) -> Vec<Reason> {
     let mut sessions = BTreeSet::new();
-    let mut reasons = share_reasons(unit, depth, node, &mut sessions);
-    reasons.extend(share_reasons(unit, depth, start, &mut sessions));
+    let blocks = blocks(unit, node.table);
+    let mut reasons = share_reasons(unit, depth, node, &blocks, &mut sessions);
+    reasons.extend(share_reasons(unit, depth, start, &blocks, &mut sessions));
     // A quick run may not replace fuller rows, so it cannot mend this.
     if sessions.len() > 1 && depth != Depth::Quick {
         reasons.push(Reason::Sessions {
@@ -128,10 +136,25 @@ pub fn reasons(
     reasons
 }
 
+/// The blocks in which each variant was visited. A visit whose cold start failed
+/// has no samples of what comes later in it, and took its block all the same.
+fn blocks<'a>(unit: &Unit, node: &'a Table<NodeRow>) -> BTreeMap<&'a str, u64> {
+    let cold = node
+        .rows()
+        .filter(|row| unit.holds(*row) && row.scenario() == Scenario::NodeCold.word());
+    cold.map(|row| (row.variant(), tried(row))).collect()
+}
+
+/// Samples that were taken, whether or not they count.
+fn tried<T: Timing>(row: &T) -> u64 {
+    row.n() + row.invalid()
+}
+
 fn share_reasons<'a, T: Timing>(
     unit: &Unit,
     depth: Depth,
     share: &Share<'a, T>,
+    blocks: &BTreeMap<&str, u64>,
     sessions: &mut BTreeSet<&'a str>,
 ) -> Vec<Reason> {
     let reason = |wanted: &Wanted| {
@@ -143,12 +166,19 @@ fn share_reasons<'a, T: Timing>(
             return Some(Reason::Missing { cell });
         };
         sessions.insert(row.session());
-        row_reason(row, wanted, depth, cell)
+        let visits = blocks.get(row.variant()).copied().unwrap_or_default();
+        row_reason(row, wanted, depth, visits, cell)
     };
     share.wanted.iter().filter_map(reason).collect()
 }
 
-fn row_reason<T: Timing>(row: &T, wanted: &Wanted, depth: Depth, cell: String) -> Option<Reason> {
+fn row_reason<T: Timing>(
+    row: &T,
+    wanted: &Wanted,
+    depth: Depth,
+    visits: u64,
+    cell: String,
+) -> Option<Reason> {
     let fewest = u64::from(depth.blocks_min());
     if row.inputs() != Some(&wanted.inputs) {
         Some(Reason::InputsMoved { cell })
@@ -159,7 +189,7 @@ fn row_reason<T: Timing>(row: &T, wanted: &Wanted, depth: Depth, cell: String) -
         Some(Reason::Postponed { cell })
     } else {
         // An invalid sample took a block as well: more blocks were never planned.
-        (row.n() + row.invalid() < fewest).then_some(Reason::TooFew {
+        (tried(row).max(visits) < fewest).then_some(Reason::TooFew {
             cell,
             n: row.n(),
             wanted: fewest,
@@ -167,18 +197,27 @@ fn row_reason<T: Timing>(row: &T, wanted: &Wanted, depth: Depth, cell: String) -
     }
 }
 
-/// Puts a session's rows into the table and returns how many it took. Neither a
-/// quick row nor a failed one replaces a fuller one of the same inputs.
+/// Puts a session's rows into the table and returns how many it took. A quick
+/// session replaces nothing where it would only replace fuller rows of the same
+/// inputs, and a failed row never erases numbers of the same inputs; otherwise
+/// a session's rows come all together, or they would not compare.
 pub fn offer_session<T: Timing>(table: &mut Table<T>, rows: Vec<T>) -> usize {
+    let same_inputs = |row: &T| {
+        let old = table.get(&row.key());
+        old.filter(|old| old.inputs().is_some() && old.inputs() == row.inputs())
+    };
+    let is_quick = rows
+        .iter()
+        .all(|row| tried(row) < u64::from(FULL_BLOCKS_MIN));
+    let fuller = |row: &T| same_inputs(row).is_some_and(|old| tried(old) > tried(row));
+    if is_quick && !rows.is_empty() && rows.iter().all(fuller) {
+        return 0;
+    }
+    let erases = |row: &T| row.n() == 0 && same_inputs(row).is_some_and(|old| old.n() > 0);
+    let erasing: Vec<bool> = rows.iter().map(erases).collect();
     let mut taken = 0;
-    for row in rows {
-        let fuller = table.get(&row.key()).is_some_and(|old| {
-            row.n() < u64::from(FULL_BLOCKS_MIN)
-                && old.n() > row.n()
-                && old.inputs().is_some()
-                && old.inputs() == row.inputs()
-        });
-        if !fuller {
+    for (row, erases) in rows.into_iter().zip(erasing) {
+        if !erases {
             table.upsert(row);
             taken += 1;
         }

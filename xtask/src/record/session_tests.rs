@@ -211,6 +211,65 @@ fn a_quick_or_failed_row_never_replaces_a_fuller_one_of_the_same_inputs() {
 }
 
 #[test]
+fn a_sessions_rows_come_all_together_or_not_at_all() {
+    let sessions = |table: &Table<NodeRow>| -> Vec<String> {
+        table.rows().map(|row| row.session.clone()).collect()
+    };
+    let quick = || vec![node("a", 5, "new"), node("b", 5, "new")];
+    // Nothing but fuller rows of the same inputs: a quick session adds nothing.
+    let mut full = table([node("a", 15, "old"), node("b", 15, "old")]);
+    assert_eq!(offer_session(&mut full, quick()), 0);
+    // One of them is another image by now: then all of them are of one session.
+    let moved = NodeRow {
+        inputs: Some(id("moved")),
+        ..node("b", 15, "old")
+    };
+    let mut stale = table([node("a", 15, "old"), moved]);
+    assert_eq!(offer_session(&mut stale, quick()), 2);
+    assert_eq!(sessions(&stale), ["new", "new"]);
+    // A full session in which one cell lost a sample is a full session.
+    let mut full = table([node("a", 15, "old"), node("b", 15, "old")]);
+    let disturbed = NodeRow {
+        invalid: Some(1),
+        ..node("a", 14, "new")
+    };
+    assert_eq!(
+        offer_session(&mut full, vec![disturbed, node("b", 15, "new")]),
+        2
+    );
+}
+
+#[test]
+fn a_block_in_which_the_first_scenario_failed_was_a_block_for_all() {
+    let failed_once = NodeRow {
+        invalid: Some(1),
+        ..node("a", 14, "s")
+    };
+    let warm = StartRow {
+        n: Some(14),
+        ..start("a", "s")
+    };
+    let (nodes, starts) = (table([failed_once]), table([warm]));
+    let wanted = |scenario: &str| {
+        vec![Wanted {
+            variant: "a".to_owned(),
+            scenario: scenario.to_owned(),
+            inputs: id("a"),
+        }]
+    };
+    let (cold, warm) = (wanted("node_cold"), wanted("warm"));
+    let node = Share {
+        table: &nodes,
+        wanted: &cold,
+    };
+    let start = Share {
+        table: &starts,
+        wanted: &warm,
+    };
+    assert_eq!(reasons(&unit(), Depth::Full, &node, &start), []);
+}
+
+#[test]
 fn putting_off_marks_what_moved_and_takes_the_mark_back() {
     let mut rows = table([node("a", 15, "s1"), node("b", 15, "s1")]);
     let before = rows.text();

@@ -96,7 +96,7 @@ pub fn node<'a>(cell: NodeRow, samples: impl IntoIterator<Item = &'a SampleRow>)
         app: samples.phase(|sample| sample.app_ns),
         start_total: samples.phase(|sample| sample.start_total_ns),
         durable: samples.phase(|sample| sample.durable_ns),
-        delivered_bytes_per_s: samples.median(delivered_bytes_per_s),
+        delivered_bytes_per_s: samples.median(|sample| sample.delivered_bytes_per_s),
         invalid: samples.invalid(),
         error: cell.error.or(samples.error()),
         ..cell
@@ -116,13 +116,6 @@ pub fn start<'a>(cell: StartRow, samples: impl IntoIterator<Item = &'a SampleRow
         error: cell.error.or(samples.error()),
         ..cell
     }
-}
-
-/// The rate at which the blobs of one pull arrived.
-fn delivered_bytes_per_s(sample: &SampleRow) -> Option<u64> {
-    let (bytes, ns) = (sample.served_bytes?, sample.transferring_ns?);
-    let per_s = (u128::from(bytes) * 1_000_000_000).checked_div(u128::from(ns))?;
-    u64::try_from(per_s).ok()
 }
 
 #[cfg(test)]

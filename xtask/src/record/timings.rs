@@ -252,8 +252,6 @@ row! {
         resolve_ns: Option<u64>,
         /// First layer GET to the last layer byte.
         download_ns: Option<u64>,
-        /// The part of `download_ns` in which at least one layer was under way.
-        transferring_ns: Option<u64>,
         /// Last layer byte to response EOF.
         tail_ns: Option<u64>,
         /// Pull request written to EOF and `syncfs`.
@@ -270,6 +268,10 @@ row! {
         node_total_ns: Option<u64>,
         /// Blob bytes that the registry served for this sample.
         served_bytes: Option<u64>,
+        /// The rate at which layers arrived while any was on its way.
+        delivered_bytes_per_s: Option<u64>,
+        /// The most layers that were on their way at once.
+        concurrent_downloads: Option<u64>,
         /// Whether every expected blob was served in full, and nothing more.
         cold: Option<bool>,
         /// Requests of the probe up to and including the first 200.
@@ -290,9 +292,10 @@ row! {
         /// `aa_significant`: comparisons of one digest under two names with a p
         /// of at most 5 %. `aa_flagged`: those with a verdict of worse or
         /// better. `injected_found`: comparisons with an image whose cold start
-        /// was made 10 % longer, with a verdict of worse.
+        /// was made 10 % longer, with a verdict of worse. `limits_violated`: rows
+        /// of `limits.csv` that are faster than the machine can be.
         proof: String,
-        /// Comparisons, each of fifteen blocks.
+        /// Comparisons, each of fifteen blocks; rows for `limits_violated`.
         comparisons: u64,
         /// How many of them were what `proof` says.
         found: u64,
@@ -302,8 +305,8 @@ row! {
         low_permille: u64,
         /// The upper end of it.
         high_permille: u64,
-        /// What METHODOLOGY.md claims: at most for `aa_…`, at least for
-        /// `injected_found`.
+        /// What METHODOLOGY.md claims: at least for `injected_found`, at most for
+        /// the others.
         claim_permille: u64,
         /// Whether the interval leaves the claim standing.
         holds: bool,

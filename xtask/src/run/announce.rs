@@ -56,6 +56,7 @@ pub fn plan(state: &State, work: &Work, units: &[Stale], depth: Depth) -> Plan {
         (0, Duration::ZERO)
     };
     Plan {
+        counts: work.rows,
         download_bytes: DOWNLOAD_PER_BASE_BYTES * work.bases.len() as u64 + lab_bytes,
         space_bytes: LARGEST_IMAGE_BYTES * 4,
         space_at: "memory, or target/lab where that is short".to_owned(),

@@ -46,8 +46,13 @@ pub fn add(project: &Project, reference: &str, options: &BaseOptions) -> Result<
     let path = project.experiments().join("bases.toml");
     let text = std::fs::read_to_string(&path).unwrap_or_default();
     files::write_atomic(&path, bases::add_base(&text, reference, None)?)?;
-    println!("added {reference} to experiments/bases.toml");
-    update(project, &[reference.to_owned()], None, options)
+    let updated = update(project, &[reference.to_owned()], None, options);
+    match &updated {
+        Ok(_) => println!("added {reference} to experiments/bases.toml"),
+        // A reference that the lock does not know would stop every later run.
+        Err(_) => files::write_atomic(&path, text)?,
+    }
+    updated
 }
 
 /// Resolves bases again and prints what moved in the lock, which is written
@@ -187,9 +192,7 @@ fn entry(
     };
     let (digest, origin) = match source {
         SourceChoice::Upstream => {
-            let resolved = upstream::resolve(&base.name.full(), platform).map_err(|failure| {
-                anyhow::anyhow!("{failure}\n  mend: {}", failure.class.remedy())
-            })?;
+            let resolved = upstream::resolve(&base.name.full(), platform)?;
             (Some(resolved.digest), Origin::Upstream)
         }
         SourceChoice::Rebuilt => match (&base.recipe, &base.stand_in) {

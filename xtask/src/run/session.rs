@@ -35,6 +35,7 @@ use crate::{
         limits::LimitSamples,
         machine::Tool,
         paths,
+        row::Row as _,
         session::Unit,
         table::Table,
         timings::{EnvironmentRow, SampleRow},
@@ -50,8 +51,12 @@ const SHAPED_RATE: Rate = Rate {
     burst_bytes: 64 * 1024,
 };
 
-/// Repetitions of a limit; their interval is the widest there is.
-const LIMIT_REPETITIONS: u32 = 5;
+/// Repetitions of a limit, before the blocks and again after them: the fewest
+/// whose interval has 95 %.
+const LIMIT_REPETITIONS: u32 = 3;
+
+/// The limits of each variant, by its name.
+type Limits = Vec<(String, Vec<LimitSamples>)>;
 /// What the repetitions of one variant's shaped downloads may take together.
 const SHAPED_LIMIT_TIME: Duration = Duration::from_secs(20);
 
@@ -137,7 +142,11 @@ impl Bench<'_> {
         );
         let protocol = Protocol::new(unfinished.session.seed, wanted.depth);
         let pressure = noise::pressure_us();
+        // Half of the limits before and half after, so that a machine which
+        // becomes slower or faster meanwhile does so for both.
+        let before = self.take_limits(state, progress)?;
         self.take_samples(&protocol, &mut unfinished, state, progress)?;
+        let after = self.take_limits(state, progress)?;
         let samples: Vec<SampleRow> = unfinished.samples.rows().cloned().collect();
         let verdict = facts::Noise::of(&samples);
         if verdict.is_noisy() && !options.allow_noisy {
@@ -149,29 +158,25 @@ impl Bench<'_> {
             state.disturbed.push(format!("{suite} {profile}"));
             return Ok(());
         }
-        let facts = self.environment(wanted, state, &unfinished, &samples, pressure)?;
-        let limits = self.take_limits(state, progress)?;
-        let session = unfinished.session.clone();
-        let failed = wanted.keep(
-            state,
-            Finished {
-                unit: self.unit,
-                session: &session,
-                samples: &samples,
-                limits: &limits,
-                facts,
-                noisy: verdict.is_noisy(),
-            },
-        );
-        for (variant, word) in failed {
+        let finished = Finished {
+            unit: self.unit,
+            session: &unfinished.session.clone(),
+            samples: &samples,
+            limits: &self.with_network(joined(before, after), &samples, progress),
+            facts: self.environment(wanted, state, &unfinished, &samples, pressure)?,
+            noisy: verdict.is_noisy(),
+        };
+        let path = paths::samples(&wanted.folder, suite, profile, &finished.session.id);
+        let kept = wanted.keep(state, finished);
+        for (variant, word) in kept.failed {
             state.errors.insert((suite.clone(), variant), word);
         }
-        let path = paths::samples(&wanted.folder, suite, profile, &session.id);
-        files::write_atomic(&path, unfinished.samples.text())?;
-        unfinished.forget()?;
+        if kept.taken {
+            files::write_atomic(&path, unfinished.samples.text())?;
+            state.note_written(&path);
+        }
         wanted.save(state)?;
-        state.note_written(&path);
-        Ok(())
+        unfinished.forget()
     }
 
     fn take_samples(
@@ -212,46 +217,72 @@ impl Bench<'_> {
     }
 
     /// What the machine could do at best for each variant, on the same engine
-    /// and file system. A shaped network is its own limit, and nothing else
-    /// changes with it.
-    fn take_limits(
-        &self,
-        state: &State,
-        progress: &Progress,
-    ) -> Result<Vec<(String, Vec<LimitSamples>)>> {
+    /// and file system. A slower network changes nothing of it.
+    fn take_limits(&self, state: &State, progress: &Progress) -> Result<Limits> {
         let Unit { suite, profile, .. } = self.unit;
-        let of_variants: Vec<&Target> = self
-            .items
-            .iter()
-            .filter(|item| item.scenarios.contains(&Scenario::NodeCold))
-            .map(|item| &item.target)
-            .collect();
-        let name = format!("limits of {suite} {profile}");
-        let step = progress.step(name, of_variants.len() as u64);
+        if profile == SHAPED {
+            return Ok(Limits::new());
+        }
+        let step = progress.step(format!("limits of {suite}"), self.variants().count() as u64);
         LabSubject(self.subject).empty()?;
-        let mut limits = Vec::new();
-        for target in of_variants {
-            let taken = if profile == SHAPED {
-                let repetitions = shaped_repetitions(target);
-                vec![limits::network(self.proxy.address(), target, repetitions)]
-            } else {
-                let layout = Layout::open(&state.project.image(suite, &target.variant))?;
-                limits::measure(
-                    self.subject,
-                    self.registry,
-                    target,
-                    &layout,
-                    LIMIT_REPETITIONS,
-                )?
-            };
-            for failed in taken.iter().filter_map(|limit| limit.why.as_ref()) {
-                progress.note(format_args!("a limit of {}: {failed}", target.variant));
+        let mut limits = Limits::new();
+        for target in self.variants() {
+            let folder = state.project.image(suite, &target.variant);
+            let taken = Layout::open(&folder).and_then(|layout| {
+                limits::measure(self.subject, target, &layout, LIMIT_REPETITIONS)
+            });
+            match taken {
+                Ok(taken) => limits.push((target.variant.clone(), taken)),
+                // Its own rows say what is wrong with it; the others go on.
+                Err(error) => progress.note(format_args!(
+                    "{suite}/{} has no limits: {error:#}",
+                    target.variant
+                )),
             }
-            limits.push((target.variant.clone(), taken));
             step.advance(1);
         }
         step.done(format!("of {} variants", limits.len()));
         Ok(limits)
+    }
+
+    fn variants(&self) -> impl Iterator<Item = &Target> {
+        let visited = self.items.iter();
+        visited
+            .filter(|item| item.scenarios.contains(&Scenario::NodeCold))
+            .map(|item| &item.target)
+    }
+
+    /// The network's limit beside the others, with as many downloads at once as
+    /// the engine was seen to have.
+    fn with_network(
+        &self,
+        mut limits: Limits,
+        samples: &[SampleRow],
+        progress: &Progress,
+    ) -> Limits {
+        let (source, shaped) = match self.unit.profile.as_str() {
+            SHAPED => (self.proxy.address(), true),
+            _ => (self.registry, false),
+        };
+        for target in self.variants() {
+            let repetitions = if shaped {
+                shaped_repetitions(target)
+            } else {
+                2 * LIMIT_REPETITIONS
+            };
+            let at_once = concurrent_downloads(samples, &target.variant) as usize;
+            let network = limits::network(source, target, at_once, repetitions);
+            match limits.iter_mut().find(|(name, _)| *name == target.variant) {
+                Some((_, taken)) => taken.push(network),
+                None => limits.push((target.variant.clone(), vec![network])),
+            }
+        }
+        for (variant, taken) in &limits {
+            for why in taken.iter().filter_map(|limit| limit.why.as_ref()) {
+                progress.note(format_args!("a limit of {variant}: {why}"));
+            }
+        }
+        limits
     }
 
     /// On what, with what and when it was measured, and what happened beside it.
@@ -270,14 +301,24 @@ impl Bench<'_> {
             ("containerd", versions.containerd),
             ("runc", versions.runc),
             ("image_store", versions.store),
-            ("max_concurrent_downloads", "3".to_owned()),
+            (
+                "concurrent_downloads",
+                samples
+                    .iter()
+                    .filter_map(|row| row.concurrent_downloads)
+                    .max()
+                    .unwrap_or(0)
+                    .to_string(),
+            ),
             ("decompressor", decompressor(self.subject)),
             // containerd's unpacker applies an image's layers one by one.
             ("unpack", "serial".to_owned()),
             ("profile", self.unit.profile.clone()),
             ("resumed", yes_or_no(!unfinished.kept.is_empty())),
         ];
+        // Of a session that was resumed only the last part would be known.
         let waited = noise::pressure_us().zip(pressure_before);
+        let waited = waited.filter(|_| unfinished.kept.is_empty());
         found.extend(waited.map(|(now, then)| ("psi_cpu_some_us", (now - then).to_string())));
         found.extend(facts::of(samples));
         Ok(unfinished
@@ -286,11 +327,36 @@ impl Bench<'_> {
     }
 }
 
+/// What was taken before and after, of the variants that have both.
+fn joined(before: Limits, mut after: Limits) -> Limits {
+    let both = before.into_iter().filter_map(|(variant, earlier)| {
+        let place = after.iter().position(|(name, _)| *name == variant)?;
+        let (_, later) = after.swap_remove(place);
+        let taken = earlier.into_iter().zip(later);
+        Some((
+            variant,
+            taken.map(|(earlier, later)| earlier.and(later)).collect(),
+        ))
+    });
+    both.collect()
+}
+
+/// The most layers of a variant that were seen on their way at once.
+fn concurrent_downloads(samples: &[SampleRow], variant: &str) -> u64 {
+    let of_variant = samples.iter().filter(|row| row.variant == variant);
+    of_variant
+        .filter_map(|row| row.concurrent_downloads)
+        .max()
+        .unwrap_or(1)
+}
+
 /// As many as fit, and at least one: the rate leaves them little to vary.
 fn shaped_repetitions(target: &Target) -> u32 {
     let bits = target.blobs.iter().map(|blob| blob.size).sum::<u64>() * 8;
     let fit = SHAPED_LIMIT_TIME.as_secs() * SHAPED_RATE.bits_per_second / bits.max(1);
-    u32::try_from(fit).map_or(LIMIT_REPETITIONS, |fit| fit.clamp(1, LIMIT_REPETITIONS))
+    u32::try_from(fit).map_or(2 * LIMIT_REPETITIONS, |fit| {
+        fit.clamp(1, 2 * LIMIT_REPETITIONS)
+    })
 }
 
 fn yes_or_no(is: bool) -> String {
@@ -307,7 +373,10 @@ fn record(
     use std::io::Write as _;
     match event {
         Event::WarmedUp { .. } | Event::Visited { .. } => step.advance(1),
-        Event::Replayed { row } => samples.upsert(row.clone()),
+        Event::Replayed { .. } => {}
+        Event::Dropped { rows } => {
+            samples.retain(|row| rows.iter().all(|dropped| dropped.key() != row.key()));
+        }
         Event::Sample { target, row, why } => {
             if let Some(why) = why {
                 let mut log = files::append(log)?;

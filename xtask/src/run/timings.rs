@@ -86,6 +86,14 @@ pub struct Stale {
     pub reason: String,
 }
 
+/// What became of a finished session.
+pub struct Kept {
+    /// Variants that have a row without numbers.
+    pub failed: Vec<(String, ErrorWord)>,
+    /// Whether any of its rows were taken.
+    pub taken: bool,
+}
+
 impl Wanted {
     /// # Errors
     /// When a timing file cannot be read, or no data root can be had.
@@ -207,9 +215,8 @@ impl Wanted {
         self.save(state)
     }
 
-    /// Puts a finished session's rows in the place of older ones, and says which
-    /// variants have none.
-    pub fn keep(&mut self, state: &State, finished: Finished<'_>) -> Vec<(String, ErrorWord)> {
+    /// Puts a finished session's rows in the place of older ones.
+    pub fn keep(&mut self, state: &State, finished: Finished<'_>) -> Kept {
         let (mut node, mut start) = summaries(state, &finished);
         let limits: Vec<LimitRow> = finished
             .limits
@@ -235,7 +242,10 @@ impl Wanted {
                 self.environment.upsert(row);
             }
         }
-        failed
+        Kept {
+            failed,
+            taken: taken > 0,
+        }
     }
 
     pub fn save(&mut self, state: &mut State) -> Result<()> {

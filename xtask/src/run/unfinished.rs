@@ -82,7 +82,7 @@ pub struct Unfinished {
     pub session: Session,
     /// What an earlier run has taken, in the order it was taken.
     pub kept: Vec<SampleRow>,
-    /// As it is written on, from the beginning.
+    /// As it is written on.
     pub samples: Table<SampleRow>,
     header: PathBuf,
 }
@@ -109,10 +109,9 @@ impl Unfinished {
         let name = format!("{} {}", unit.suite, unit.profile);
         if let Some(old) = read_header(&header) {
             match old.conditions.hindrance(&now) {
-                _ if seed.is_some_and(|seed| seed != old.seed) => {}
-                None => {
-                    let kept = Table::<SampleRow>::load(&samples)?;
-                    let kept: Vec<SampleRow> = kept.rows().cloned().collect();
+                None if seed.is_none_or(|seed| seed == old.seed) => {
+                    let table = Table::<SampleRow>::load(&samples)?;
+                    let kept: Vec<SampleRow> = table.rows().cloned().collect();
                     progress.note(format_args!(
                         "{name} goes on where it was stopped: {} samples of session {}",
                         kept.len(),
@@ -121,10 +120,14 @@ impl Unfinished {
                     return Ok(Self {
                         session: old.session(),
                         kept,
-                        samples: Table::empty(&samples),
+                        samples: table,
                         header,
                     });
                 }
+                None => progress.note(format_args!(
+                    "{name} was stopped in a session of seed {}; with another one it begins anew",
+                    old.seed
+                )),
                 Some(why) => progress.note(format_args!(
                     "{name} cannot go on where it was stopped, because {why}; it begins anew"
                 )),

@@ -19,7 +19,7 @@ use crate::{
     tiny,
 };
 
-/// What the issue allows.
+/// How long what ends may take to be gone.
 const GONE_WITHIN: Duration = Duration::from_secs(1);
 /// No phase of a tiny suite is further away.
 const REACHED_WITHIN: Duration = Duration::from_secs(120);

@@ -1,8 +1,11 @@
 //! What must never become a time.
 
-use std::sync::OnceLock;
+use std::{
+    process::{Command, Stdio},
+    sync::OnceLock,
+};
 
-use anyhow::{Result, anyhow, bail, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use xtask::{
     clock::MonoNs,
     engine::{Span, Store},
@@ -13,10 +16,11 @@ use xtask::{
         watch::Outcome,
     },
     proxy::{Fault, Rule},
+    record::cell::ErrorWord,
 };
 
 use crate::{
-    sandbox::Sandbox,
+    sandbox::{Finished, Sandbox, files_below},
     subject::Bench,
     tiny::{self, BIG_BYTES},
 };
@@ -47,8 +51,9 @@ pub fn a_full_data_root_is_an_error() -> Result<()> {
     };
     let said = invalid.to_string();
     ensure!(
-        invalid.word == "pull_failed"
+        invalid.word == "out_of_space"
             && said.contains("no space left on device")
+            && said.contains("--data-root")
             && said.contains(&big.reference),
         "{said}"
     );
@@ -89,6 +94,62 @@ pub fn a_corrupted_blob_is_an_error() -> Result<()> {
     bench.proxy.set_faults(Vec::new());
     bench.node_cold(&target)?;
     Ok(())
+}
+
+/// Folders of the project on file systems that are too small, in a mount
+/// namespace of the run's own.
+pub fn a_full_disk_is_an_error() -> Result<()> {
+    let sandbox = tiny::sandbox("full")?;
+    tiny::add_big_file(&sandbox)?;
+    tiny::add(&sandbox, "big", &tiny::big_dockerfile())?;
+    let run = size_on_small(&sandbox, "target/lab/images", BIG_BYTES as u64 / 2)?.expect(1)?;
+    let sizes = sandbox.sizes()?;
+    let row = sizes.rows().next().context("a row")?;
+    ensure!(
+        row.error == Some(ErrorWord::OutOfSpace) && row.transfer_bytes.is_none(),
+        "{row:?}\n{}",
+        run.said()
+    );
+    // One page is room for a folder and not for a file.
+    sandbox.run(&["size"])?.expect(0)?;
+    let before = sandbox.read("results/sizes.csv")?;
+    sandbox.write("results/sizes.csv", "")?;
+    let run = size_on_small(&sandbox, "results", 4096)?.expect(1)?;
+    ensure!(
+        run.stderr.contains("cannot write") && run.stderr.contains("No space left on device"),
+        "{}",
+        run.said()
+    );
+    // The small file system is gone, and what it hid is as it was.
+    ensure!(
+        sandbox.read("results/sizes.csv")?.is_empty(),
+        "it was written to"
+    );
+    sandbox.write("results/sizes.csv", before)?;
+    let left = files_below(&sandbox.path("."))?.into_iter();
+    let left: Vec<_> = left
+        .filter(|path| path.to_string_lossy().contains(".tmp-"))
+        .collect();
+    ensure!(left.is_empty(), "{left:?}");
+    Ok(())
+}
+
+/// `xtask size` with `folder` on a tmpfs of its own.
+fn size_on_small(sandbox: &Sandbox, folder: &str, bytes: u64) -> Result<Finished> {
+    let folder = sandbox.path(folder);
+    std::fs::create_dir_all(&folder)?;
+    let xtask = sandbox.xtask(&["size"]);
+    let output = Command::new("unshare")
+        .args(["--mount", "sh", "-c"])
+        .arg("mount -t tmpfs -o size=$1 tmpfs \"$2\" && shift 2 && exec \"$@\"")
+        .arg("small")
+        .arg(bytes.to_string())
+        .arg(folder)
+        .arg(xtask.get_program())
+        .args(xtask.get_args())
+        .stdin(Stdio::null())
+        .output()?;
+    Ok(Finished::from(output))
 }
 
 /// A subject that does not empty its store.

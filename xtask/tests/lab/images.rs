@@ -31,7 +31,7 @@ pub fn totals_are_what_others_say() -> Result<()> {
             "{name}: sizes.csv has {:?}, the registry served {served}, skopeo adds up to {inspected}",
             row.transfer_bytes
         );
-        // The others would pull two gigabytes to say the same again.
+        // The others would pull another half gigabyte to say the same again.
         if row.suite == "gin" {
             let client = bench.subject.client();
             client.pull(&target.reference)?;

@@ -71,6 +71,14 @@ const TESTS: &[(&str, Test)] = &[
         variants::a_failing_variant_is_a_row,
     ),
     (
+        "a_build_that_writes_the_time_is_not_reproducible",
+        variants::a_build_that_writes_the_time_is_not_reproducible,
+    ),
+    (
+        "a_full_disk_is_an_error_and_leaves_nothing_half_written",
+        faults::a_full_disk_is_an_error,
+    ),
+    (
         "an_interrupted_or_killed_build_leaves_nothing_behind",
         crash::during_a_build,
     ),

@@ -60,6 +60,13 @@ pub fn dockerfile(options: &str) -> String {
     format!("FROM scratch\nCOPY server /\nCMD [\"/server\", \"8080\"{words}]\n")
 }
 
+/// One whose build writes the time of day into a file.
+pub fn stamped_dockerfile() -> String {
+    let plain = dockerfile("");
+    let run = "RUN [\"/server\", \"0\", \"write_time=/stamp\"]";
+    plain.replace("CMD", &format!("{run}\nCMD"))
+}
+
 /// One whose image does not fit into a small data root.
 pub fn big_dockerfile() -> String {
     dockerfile("").replace("COPY server /", "COPY server big /")

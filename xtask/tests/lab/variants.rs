@@ -37,6 +37,43 @@ pub fn a_new_variant_moves_no_other() -> Result<()> {
     ensure!(run.stdout.contains("nothing was written"), "{}", run.said());
     let moved = chain::differences(&before, &chain::state(&sandbox)?);
     ensure!(moved == [sandbox.path(suite)], "it moved {moved:?}");
+    the_workspaces_own_dependencies_move_nothing(&sandbox)
+}
+
+/// What does not repeat is said with the path, and has no digest.
+pub fn a_build_that_writes_the_time_is_not_reproducible() -> Result<()> {
+    let sandbox = tiny::sandbox("stamped")?;
+    tiny::add(&sandbox, "plain", &tiny::dockerfile(""))?;
+    tiny::add(&sandbox, "stamped", &tiny::stamped_dockerfile())?;
+    sandbox.run(&["size"])?.expect(0)?;
+    let sizes = sandbox.sizes()?;
+    let of = |name: &str| {
+        let row = sizes.rows().find(|row| row.variant == name);
+        row.map(|row| (row.reproducible, row.digest.is_some()))
+    };
+    ensure!(
+        of("plain") == Some((Some(true), true)) && of("stamped") == Some((Some(false), false)),
+        "{}",
+        sizes.text()
+    );
+    let log = sandbox.read("target/lab/logs/tiny-stamped.reproducible.log")?;
+    ensure!(log.contains("/stamp: content"), "the log says\n{log}");
+    Ok(())
+}
+
+/// Sources of other programs in the same checkout are no part of any image.
+fn the_workspaces_own_dependencies_move_nothing(sandbox: &crate::sandbox::Sandbox) -> Result<()> {
+    for (path, text) in [
+        (
+            "Cargo.lock",
+            "[[package]]\nname = \"hyper\"\nversion = \"9.9.9\"\n",
+        ),
+        ("xtask/Cargo.toml", "[dependencies]\nhyper = \"9\"\n"),
+    ] {
+        sandbox.write(path, text)?;
+    }
+    let run = sandbox.run(&["size"])?.expect(0)?;
+    ensure!(run.stdout.contains("nothing was written"), "{}", run.said());
     Ok(())
 }
 

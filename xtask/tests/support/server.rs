@@ -24,6 +24,12 @@ fn main() {
                 .map(|(key, value)| (key.into(), value.into()))
         })
         .collect();
+    // A build step whose output is another one each time.
+    if let Some(path) = options.get("write_time") {
+        let now = std::time::SystemTime::now();
+        std::fs::write(path, format!("{now:?}")).expect("the file can be written");
+        return;
+    }
     let answer = options.get("answer").map_or("hello", String::as_str);
 
     thread::sleep(millis(&options, "listen_after_ms"));

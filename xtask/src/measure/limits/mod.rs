@@ -34,13 +34,10 @@ use crate::{
     },
 };
 
-/// Takes every limit of one variant, `repetitions` times each.
+/// Takes every limit of one variant but the network's, `repetitions` times each.
 ///
 /// The subject should be idle, and its data root needs room for the unpacked
-/// image once and for its largest layer once more. `source` is the registry
-/// itself, or the recording proxy where the profile is shaped: the network's
-/// rate is then part of the limit. The proxy's log is left to the caller, who
-/// forgets it before a sample anyway.
+/// image once and for its largest layer once more.
 ///
 /// A limit that cannot be taken has no samples but an error, and the others are
 /// taken all the same.
@@ -51,7 +48,6 @@ use crate::{
 /// When the image cannot be read or its files cannot be unpacked.
 pub fn measure(
     subject: &LabEngine,
-    source: SocketAddr,
     target: &Target,
     layout: &Layout,
     repetitions: u32,
@@ -59,7 +55,6 @@ pub fn measure(
     // This reads every blob, so that the page cache holds them from now on.
     let walk = image::walk::walk(layout, |_| false)?;
     let mut taken = vec![
-        network(source, target, repetitions),
         repeat(Limit::InflateHash, repetitions, || {
             inflate_hash::inflate_hash(layout)
         }),
@@ -71,10 +66,19 @@ pub fn measure(
     Ok(taken)
 }
 
-/// The limit of the network alone: all that a shaped profile changes.
-pub fn network(source: SocketAddr, target: &Target, repetitions: u32) -> LimitSamples {
+/// The limit of the network, with as many downloads `at_once` as the engine had.
+///
+/// `source` is the registry itself, or the recording proxy where the profile is
+/// shaped: the network's rate is then part of the limit. The proxy's log is left
+/// to the caller, who forgets it before a sample anyway.
+pub fn network(
+    source: SocketAddr,
+    target: &Target,
+    at_once: usize,
+    repetitions: u32,
+) -> LimitSamples {
     repeat(Limit::RawGet, repetitions, || {
-        raw_get::raw_get(source, &repository(target), &layers(target))
+        raw_get::raw_get(source, &repository(target), &layers(target), at_once)
     })
 }
 
@@ -94,9 +98,15 @@ fn starts(
         runs.push(run);
         Ok(run.start_total_ns)
     });
+    // What failed once has no numbers, and has said why already.
+    let engine = match start_total.error {
+        Some(_) => Vec::new(),
+        None => runs.iter().map(|run| run.engine_ns).collect(),
+    };
     let engine = LimitSamples {
         limit: Limit::RuncExec,
-        ns: runs.iter().map(|run| run.engine_ns).collect(),
+        ns: engine,
+        why: None,
         ..start_total.clone()
     };
     Ok(vec![

@@ -15,9 +15,6 @@ use httparse::{EMPTY_HEADER, Status};
 
 use crate::{clock::MonoNs, proxy::cold::Blob};
 
-/// Docker's default (`max-concurrent-downloads`).
-const CONCURRENT_DOWNLOADS: usize = 3;
-
 /// Large enough that system calls do not matter, small enough for the cache.
 const BUFFER_BYTES: usize = 256 << 10;
 
@@ -26,18 +23,25 @@ const SILENCE_TIMEOUT: Duration = Duration::from_secs(60);
 
 const MAX_HEADERS: usize = 64;
 
+/// `at_once` connections fetch one blob after the other.
+///
 /// Nanoseconds from the first request written to the last byte of the last
 /// blob. The connections are open and have been used before, as those between
 /// proxy and registry are.
 ///
 /// # Errors
 /// Names the blob that was not served whole.
-pub fn raw_get(source: SocketAddr, repository: &str, blobs: &[Blob]) -> Result<u64> {
+pub fn raw_get(
+    source: SocketAddr,
+    repository: &str,
+    blobs: &[Blob],
+    at_once: usize,
+) -> Result<u64> {
     // In the manifest's order, as the engine asks for them, each of them once.
     let mut seen = BTreeSet::new();
     let mut distinct: Vec<&Blob> = blobs.iter().collect();
     distinct.retain(|blob| seen.insert(&blob.digest));
-    let connections = (0..CONCURRENT_DOWNLOADS.min(distinct.len()))
+    let connections = (0..at_once.clamp(1, distinct.len()))
         .map(|_| connect(source, repository, distinct[0]))
         .collect::<Result<Vec<_>>>()?;
     let next = AtomicUsize::new(0);
