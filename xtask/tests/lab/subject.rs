@@ -35,15 +35,19 @@ pub struct Bench {
 
 impl Bench {
     pub fn open(project: Project, store: Store, size_bytes: Option<u64>) -> Result<Self> {
+        let data_root = match size_bytes {
+            Some(size_bytes) => DataRoot::Tmpfs { size_bytes },
+            None => DataRoot::choose(None, &project.lab().join("data"), LARGEST_IMAGE_BYTES)?,
+        };
+        Self::open_on(project, store, data_root)
+    }
+
+    pub fn open_on(project: Project, store: Store, data_root: DataRoot) -> Result<Self> {
         let lock = Lock::take(&project, false, |_| ())?;
         let lab = Lab::open(&project, lock)?;
         let address = registry::free_address()?;
         let config = registry::config_yaml(REGISTRY_STORAGE.as_ref(), address)?;
         let served = lab.registry(&config, address)?;
-        let data_root = match size_bytes {
-            Some(size_bytes) => DataRoot::Tmpfs { size_bytes },
-            None => DataRoot::choose(None, &project.lab().join("data"), LARGEST_IMAGE_BYTES)?,
-        };
         Ok(Self {
             subject: lab.engine(Role::Subject, store, data_root)?,
             proxy: Proxy::start(address, Options::default())?,
