@@ -4,7 +4,11 @@ use std::{fs, os::unix::fs::MetadataExt as _, path::Path};
 
 use anyhow::{Context, Result, bail};
 
-use crate::{engine::Lock, files, project::Project};
+use crate::{
+    engine::{Lock, data_root_prefix},
+    files,
+    project::Project,
+};
 
 /// Removes all working state.
 ///
@@ -37,6 +41,20 @@ pub fn sweep(project: &Project) -> Result<()> {
     sweep_folder(&lab, 0)?;
     sweep_folder(&project.experiments(), 0)?;
     sweep_folder(&project.results(), 2)
+}
+
+/// Removes the data roots of interrupted runs of this project from a folder that
+/// was chosen for them. Needs the lock.
+pub fn sweep_data_roots(project: &Project, folder: Option<&Path>) -> Result<()> {
+    let ours = data_root_prefix(&project.lab().join("data"));
+    let entries = folder.and_then(|folder| fs::read_dir(folder).ok());
+    for entry in entries.into_iter().flatten() {
+        let entry = entry?;
+        if entry.file_name().to_string_lossy().starts_with(&ours) {
+            files::remove_dir_all(&entry.path())?;
+        }
+    }
+    Ok(())
 }
 
 fn sweep_folder(folder: &Path, depth: usize) -> Result<()> {
@@ -82,4 +100,31 @@ fn walk(folder: &Path, device: u64, bytes: &mut u64) -> Result<()> {
         *bytes += meta.blocks() * 512;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_projects_own_data_roots_are_swept_from_a_chosen_folder() {
+        let root = tempfile::tempdir().unwrap();
+        fs::create_dir(root.path().join("experiments")).unwrap();
+        let project = Project::at(root.path()).unwrap();
+        let chosen = tempfile::tempdir().unwrap();
+        let ours = data_root_prefix(&project.lab().join("data")) + "x";
+        let theirs = ["data-root-0123456789ab-x", "images"];
+        for name in theirs.iter().copied().chain([&*ours]) {
+            fs::create_dir(chosen.path().join(name)).unwrap();
+        }
+        sweep_data_roots(&project, Some(chosen.path())).unwrap();
+        let mut left: Vec<_> = fs::read_dir(chosen.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        left.sort();
+        assert_eq!(left, theirs);
+        sweep_data_roots(&project, None).unwrap();
+        sweep_data_roots(&project, Some(&chosen.path().join("absent"))).unwrap();
+    }
 }

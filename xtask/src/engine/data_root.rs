@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 
 use super::namespace::Step;
+use crate::digest::Digest;
 
 /// Beside the images themselves an engine needs room to unpack and to run.
 const HEADROOM_BYTES: u64 = 4 << 30;
@@ -35,11 +36,11 @@ impl DataRoot {
         largest_image_bytes: u64,
     ) -> Result<Self> {
         if let Some(folder) = chosen {
-            return Self::disk(folder);
+            return Self::disk(folder, fallback);
         }
         match memory_for(largest_image_bytes)? {
             Some(size_bytes) => Ok(Self::Tmpfs { size_bytes }),
-            None => Self::disk(fallback),
+            None => Self::disk(fallback, fallback),
         }
     }
 
@@ -61,7 +62,7 @@ impl DataRoot {
         file_system_of(existing.unwrap_or(Path::new("/")))
     }
 
-    fn disk(folder: &Path) -> Result<Self> {
+    fn disk(folder: &Path, owner: &Path) -> Result<Self> {
         crate::files::create_dir_all(folder)?;
         let stat = rustix::fs::statvfs(folder)
             .with_context(|| format!("cannot look at {}", folder.display()))?;
@@ -76,7 +77,7 @@ impl DataRoot {
             );
         }
         let made = tempfile::Builder::new()
-            .prefix("data-root-")
+            .prefix(&prefix(owner))
             .tempdir_in(folder)?;
         Ok(Self::Disk(made))
     }
@@ -104,6 +105,15 @@ impl DataRoot {
             Self::Disk(folder) => file_system_of(folder.path()),
         }
     }
+}
+
+/// How the names of a project's data roots begin, by the folder that it falls
+/// back to: a folder that somebody chose may hold those of several projects.
+pub fn prefix(fallback: &Path) -> String {
+    format!(
+        "data-root-{}-",
+        Digest::of(fallback.as_os_str().as_encoded_bytes()).short()
+    )
 }
 
 /// The type of the file system that holds `path`, from /proc/mounts: the entry

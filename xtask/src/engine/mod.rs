@@ -13,7 +13,7 @@ pub mod rootfs;
 mod scratch;
 
 pub use client::Client;
-pub use data_root::{DataRoot, file_system_of};
+pub use data_root::{DataRoot, file_system_of, prefix as data_root_prefix};
 pub use host::HostEngine;
 pub use lab::{Lab, LabEngine, LabRegistry, REGISTRY_STORAGE, Role, Store, host_ca_bundle};
 pub use lock::Lock;

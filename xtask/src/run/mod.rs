@@ -65,6 +65,7 @@ pub fn run(project: &Project, options: &RunAll, upto: Upto) -> Result<ExitCode> 
     }
     let lock = hold(project, lab)?;
     clean::sweep(project)?;
+    clean::sweep_data_roots(project, lab.data_root.as_deref())?;
     // Whoever held the lock may have done it all, and moved the files.
     todo = Todo::find(project, options, upto)?;
     if todo.is_empty() {

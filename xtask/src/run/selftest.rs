@@ -82,6 +82,7 @@ pub fn run(project: &Project, options: &cli::Selftest) -> Result<ExitCode> {
     let progress = Progress::to_stderr();
     let lock = hold(project, &step.lab)?;
     clean::sweep(project)?;
+    clean::sweep_data_roots(project, step.lab.data_root.as_deref())?;
     prepare_host(project, &step.lab)?;
     let state = State::load(project, &step)?;
     let bench = Workbench::open(project, lock, &step.lab, &progress)?;
