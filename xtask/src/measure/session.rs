@@ -239,7 +239,7 @@ impl Session<'_, '_> {
 
 impl Place {
     /// The samples of `kept` that were taken here.
-    fn rows<'k>(self, stride: u64, kept: &'k [SampleRow]) -> Vec<&'k SampleRow> {
+    fn rows(self, stride: u64, kept: &[SampleRow]) -> Vec<&SampleRow> {
         let orders = self.order..self.order + stride;
         kept.iter()
             .filter(|row| row.block == u64::from(self.block) && orders.contains(&row.order))
@@ -251,8 +251,8 @@ impl Place {
 /// up to one that failed.
 fn is_whole(due: &[Scenario], rows: &[&SampleRow]) -> bool {
     for scenario in due {
-        let of_scenario = rows.iter().filter(|row| row.scenario == scenario.word());
-        match of_scenario.last() {
+        let mut of_scenario = rows.iter().filter(|row| row.scenario == scenario.word());
+        match of_scenario.next_back() {
             None => return false,
             // Without times there was no image for what comes next.
             Some(row) if row.invalid.is_some() && !row.has_times() => return true,

@@ -119,6 +119,9 @@ fn ns(duration: Duration) -> Result<u64> {
     Ok(u64::try_from(duration.as_nanos())?)
 }
 
+/// One part of a pull, in nanoseconds.
+type Part = fn(&Phases) -> u64;
+
 /// Cold pulls in turns, one under each of two settings.
 fn in_turns(bench: &Bench, target: &Target, settings: [&dyn Fn(); 2]) -> Result<[Vec<Phases>; 2]> {
     let mut phases = [Vec::new(), Vec::new()];
@@ -132,7 +135,7 @@ fn in_turns(bench: &Bench, target: &Target, settings: [&dyn Fn(); 2]) -> Result<
     Ok(phases)
 }
 
-fn median_of(phases: &[Phases], of: fn(&Phases) -> u64) -> Result<u64> {
+fn median_of(phases: &[Phases], of: Part) -> Result<u64> {
     median(&phases.iter().map(of).collect::<Vec<_>>())
 }
 
@@ -149,7 +152,7 @@ pub fn a_registry_that_is_late_with_one_blob_moves_the_download_alone() -> Resul
     let prompt = || bench.proxy.set_faults(Vec::new());
     let slow = || bench.proxy.set_faults(vec![late.clone()]);
     let [before, after] = in_turns(&bench, &target, [&prompt, &slow])?;
-    let parts: [(&str, fn(&Phases) -> u64, u64); 3] = [
+    let parts: [(&str, Part, u64); 3] = [
         ("resolve", |phases| phases.resolve_ns, 0),
         ("download", |phases| phases.download_ns, LATE_MS * MS),
         ("tail", |phases| phases.tail_ns, 0),
@@ -180,7 +183,7 @@ pub fn half_the_rate_doubles_the_download() -> Result<()> {
     let whole = || limit(BITS_PER_SECOND);
     let half = || limit(BITS_PER_SECOND / 2);
     let [whole, half] = in_turns(&bench, &target, [&whole, &half])?;
-    let transferring: fn(&Phases) -> u64 = |phases| phases.transferring_ns;
+    let transferring: Part = |phases| phases.transferring_ns;
     let (whole, half) = (
         median_of(&whole, transferring)?,
         median_of(&half, transferring)?,
