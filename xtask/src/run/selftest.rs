@@ -2,11 +2,7 @@
 //! many times over, and with itself made late. A harness that can be trusted
 //! finds a difference in the second case only.
 
-use std::{
-    path::Path,
-    process::ExitCode,
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+use std::{path::Path, process::ExitCode, time::Duration};
 
 use anyhow::{Context, Result, ensure};
 use comfy_table::{CellAlignment, Table as Grid};
@@ -17,11 +13,12 @@ use super::{
     state::State,
     targets::Shelf,
     timings::{machine_folder, this_machine},
+    unfinished::begin,
     workbench::Workbench,
 };
 use crate::{
     clean, cli, doctor, elevate,
-    engine::{REGISTRY_STORAGE, Role, Store},
+    engine::{Role, Store},
     files,
     measure::{
         noise,
@@ -34,16 +31,14 @@ use crate::{
     },
     progress::Progress,
     project::Project,
-    proxy::{Fault, Options, Proxy, Rule},
+    proxy::{Fault, Rule},
     record::{
         cell::ErrorWord,
         limits::LimitRow,
-        machine::Session,
         paths,
         table::Table,
         timings::{EnvironmentRow, ProofRow, SampleRow},
     },
-    registry::{self, Registry},
 };
 
 /// The image with the least noise of its own.
@@ -119,16 +114,7 @@ fn measure(
     let lab = bench
         .lab()
         .context("timings are taken by the lab engine only; mend: --engine lab")?;
-    let address = registry::free_address()?;
-    let config = registry::config_yaml(REGISTRY_STORAGE.as_ref(), address)?;
-    let _registry = lab.registry(&config, address)?;
-    let registry = Registry::at(address)?;
-    let proxy = Proxy::start(address, Options::default())?;
-    let shelf = Shelf {
-        registry: &registry,
-        address,
-        proxy: proxy.address(),
-    };
+    let shelf = Shelf::open(lab)?;
     let job = state.jobs().into_iter().next();
     let job = job.with_context(|| format!("there is no {IMAGE} in this project"))?;
     let targets: Vec<Target> = LABELS
@@ -141,14 +127,10 @@ fn measure(
         bench.data_root(options.step.lab.data_root.as_deref())?,
     )?;
     let machine = this_machine(state);
-    let started = SystemTime::now();
-    let seed = options.seed.map_or_else(
-        || started.duration_since(UNIX_EPOCH).map(|it| it.as_secs()),
-        Ok,
-    )?;
-    let session = Session::begin(&machine.name(), seed, started);
+    let session = begin(&machine.name(), options.seed)?;
+    let seed = session.seed;
     let engine = LabSubject(&subject);
-    let take_log = || proxy.take_log();
+    let take_log = || shelf.proxy.take_log();
     let taker = Taker {
         lane: Lane {
             subject: &engine,
@@ -157,7 +139,7 @@ fn measure(
         look: &noise::look,
     };
     let late = delay(&taker, &targets[0])?;
-    proxy.set_faults(vec![Rule {
+    shelf.proxy.set_faults(vec![Rule {
         path_contains: format!("selftest/{}/blobs/{}", LABELS[2], targets[2].layers[0]),
         fault: Fault::Delay(late),
         times: None,

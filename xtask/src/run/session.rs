@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     cli::RunAll,
-    engine::{LabEngine, REGISTRY_STORAGE, Role, Store},
+    engine::{LabEngine, Role, Store},
     files,
     image::Layout,
     interrupt,
@@ -29,7 +29,7 @@ use crate::{
         visit::{Lane, Target},
     },
     progress::{Progress, Step},
-    proxy::{Options, Proxy, Rate},
+    proxy::{Proxy, Rate},
     record::{
         facts,
         limits::LimitSamples,
@@ -40,7 +40,6 @@ use crate::{
         table::Table,
         timings::{EnvironmentRow, SampleRow},
     },
-    registry::{self, Registry},
     shell,
 };
 
@@ -79,16 +78,7 @@ pub fn measure(
         progress.note("timings are taken by the lab engine only; this run built and counted");
         return Ok(());
     };
-    let address = registry::free_address()?;
-    let config = registry::config_yaml(REGISTRY_STORAGE.as_ref(), address)?;
-    let _registry = lab.registry(&config, address)?;
-    let registry = Registry::at(address)?;
-    let proxy = Proxy::start(address, Options::default())?;
-    let shelf = Shelf {
-        registry: &registry,
-        address,
-        proxy: proxy.address(),
-    };
+    let shelf = Shelf::open(lab)?;
     for Stale { unit, .. } in units {
         let items = shelf.items(state, unit)?;
         let data_root = bench.data_root(options.step.lab.data_root.as_deref())?;
@@ -97,13 +87,15 @@ pub fn measure(
             "memory became short while this run went on; mend: choose where the subject keeps its images, with --data-root"
         );
         let subject = lab.engine(Role::Subject, Store::Containerd, data_root)?;
-        proxy.set_rate((unit.profile == SHAPED).then_some(SHAPED_RATE));
+        shelf
+            .proxy
+            .set_rate((unit.profile == SHAPED).then_some(SHAPED_RATE));
         let bench = Bench {
             unit,
             items: &items,
             subject: &subject,
-            registry: address,
-            proxy: &proxy,
+            registry: shelf.address,
+            proxy: &shelf.proxy,
         };
         bench.session(&mut wanted, state, options, progress)?;
     }

@@ -9,6 +9,7 @@ use anyhow::Result;
 use super::state::{Job, State};
 use crate::{
     digest::Digest,
+    engine::{Lab, LabRegistry, REGISTRY_STORAGE},
     image::Layout,
     measure::{
         control,
@@ -17,19 +18,38 @@ use crate::{
         session::Item,
         visit::{BaseImage, Target},
     },
+    proxy::{Options, Proxy},
     record::session::Unit,
     registry::{self, Registry},
 };
 
-/// Where images are pushed and from where they are pulled.
-pub struct Shelf<'a> {
-    pub registry: &'a Registry,
+/// Where images are pushed and from where they are pulled: the lab's registry
+/// and the recording proxy in front of it.
+pub struct Shelf {
+    // Dropped from top to bottom: who asks comes before who answers.
+    pub proxy: Proxy,
+    registry: Registry,
     pub address: SocketAddr,
-    /// The recording proxy in front of it.
-    pub proxy: SocketAddr,
+    _served: LabRegistry,
 }
 
-impl Shelf<'_> {
+impl Shelf {
+    /// Starts both on free ports of 127.0.0.1, the registry empty.
+    ///
+    /// # Errors
+    /// When one of them does not start: the end of its log.
+    pub fn open(lab: &Lab) -> Result<Self> {
+        let address = registry::free_address()?;
+        let config = registry::config_yaml(REGISTRY_STORAGE.as_ref(), address)?;
+        let served = lab.registry(&config, address)?;
+        Ok(Self {
+            proxy: Proxy::start(address, Options::default())?,
+            registry: Registry::at(address)?,
+            address,
+            _served: served,
+        })
+    }
+
     /// Everything that a unit's session visits in each block.
     pub fn items(&self, state: &State, unit: &Unit) -> Result<Vec<Item>> {
         let scenarios = of_session(&unit.profile, &unit.data_root_fs);
@@ -123,7 +143,7 @@ impl Shelf<'_> {
             .push(layout.folder(), repository, "measured")?;
         self.registry.read_back(repository, layout.digest())?;
         let at = |host: SocketAddr| format!("{host}/{repository}@{}", layout.digest());
-        Ok((at(self.address), at(self.proxy)))
+        Ok((at(self.address), at(self.proxy.address())))
     }
 }
 

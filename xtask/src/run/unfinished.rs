@@ -181,7 +181,8 @@ fn read_header(path: &Path) -> Option<Header> {
     serde_json::from_slice(&fs::read(path).ok()?).ok()
 }
 
-fn begin(machine: &str, seed: Option<u64>) -> Result<Session> {
+/// A session that starts now, of that seed or one from the clock.
+pub fn begin(machine: &str, seed: Option<u64>) -> Result<Session> {
     let started = SystemTime::now();
     let now = started.duration_since(UNIX_EPOCH)?;
     Ok(Session::begin(
