@@ -55,7 +55,7 @@ pub enum Command {
     /// Does this machine tell true differences from none? Proofs under results/<machine>/selftest
     ///
     /// Compares one digest under two names, where there is nothing to find, and with the same image made
-    /// 10 % slower, where there is. Takes about 25 minutes; fewer comparisons say less in less time.
+    /// 10 % slower, where there is. Takes about a quarter of an hour; fewer comparisons say less in less time.
     Selftest(Selftest),
     /// What the FROM lines stand on: reference, source, identity
     Bases(Bases),
