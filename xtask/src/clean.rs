@@ -1,8 +1,9 @@
 //! `cargo xtask clean`: gives the space under `target/lab` back.
 
-use std::{fs, os::unix::fs::MetadataExt as _, path::Path};
+use std::{fs, path::Path};
 
 use anyhow::{Context, Result, bail};
+use rustix::fs::{AtFlags, CWD, FileType, StatxAttributes, StatxFlags, statx};
 
 use crate::{
     engine::{Lock, data_root_prefix},
@@ -13,16 +14,15 @@ use crate::{
 /// Removes all working state.
 ///
 /// # Errors
-/// When a run holds the lab, or a foreign file system is mounted below it: a
-/// removal that crossed a mount would empty what somebody put there.
+/// When a run holds the lab, or something is mounted there: a removal that
+/// crossed a mount would empty what somebody put there.
 pub fn run(project: &Project) -> Result<u64> {
     let lab = project.lab();
     if !lab.is_dir() {
         return Ok(0);
     }
     let _lock = Lock::take(project, false, |_| ())?;
-    let mut bytes = 0;
-    walk(&lab, fs::metadata(&lab)?.dev(), &mut bytes)?;
+    let bytes = taken_bytes(&lab, None)?;
     files::remove_dir_all(&lab)?;
     Ok(bytes)
 }
@@ -82,25 +82,43 @@ fn sweep_folder(folder: &Path, depth: usize) -> Result<()> {
     Ok(())
 }
 
-fn walk(folder: &Path, device: u64, bytes: &mut u64) -> Result<()> {
-    for entry in
-        fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))?
-    {
-        let path = entry?.path();
-        let meta = fs::symlink_metadata(&path)?;
-        if meta.dev() != device {
-            bail!(
-                "{} is a mount point; unmount it first: sudo umount {0}",
-                path.display()
-            );
-        }
-        if meta.is_dir() {
-            walk(&path, device, bytes)?;
-        }
-        *bytes += meta.blocks() * 512;
+/// What `path` takes, with everything below it; `above` is the device of the
+/// folder that it lies in.
+///
+/// # Errors
+/// When any of it is a mount point.
+fn taken_bytes(path: &Path, above: Option<Device>) -> Result<u64> {
+    let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT;
+    let stat = statx(CWD, path, flags, StatxFlags::BASIC_STATS)
+        .with_context(|| format!("cannot look at {}", path.display()))?;
+    let device = (stat.stx_dev_major, stat.stx_dev_minor);
+    // Since 5.8 the kernel tells; before that, what is bound here out of the same
+    // file system looks like a part of it.
+    let mount_root = StatxAttributes::MOUNT_ROOT;
+    let is_mount_point = if stat.stx_attributes_mask.contains(mount_root) {
+        stat.stx_attributes.contains(mount_root)
+    } else {
+        above.is_some_and(|above| above != device)
+    };
+    if is_mount_point {
+        bail!(
+            "{} is a mount point, and removing it would empty what is mounted there; mend: sudo umount {0}",
+            path.display()
+        );
     }
-    Ok(())
+    let mut bytes = stat.stx_blocks * 512;
+    if FileType::from_raw_mode(stat.stx_mode.into()) == FileType::Directory {
+        for entry in
+            fs::read_dir(path).with_context(|| format!("cannot read {}", path.display()))?
+        {
+            bytes += taken_bytes(&entry?.path(), Some(device))?;
+        }
+    }
+    Ok(bytes)
 }
+
+/// Major and minor number.
+type Device = (u32, u32);
 
 #[cfg(test)]
 mod tests {

@@ -57,6 +57,26 @@ pub enum Command {
     /// Compares one digest under two names, where there is nothing to find, and with the same image made
     /// 10 % slower, where there is. Takes about a quarter of an hour; fewer comparisons say less in less time.
     Selftest(Selftest),
+    /// What moved between two states of results/, each number with its cause; Markdown for a pull request
+    ///
+    /// A side is a git revision, or a folder that is or holds results/ (./NAME where a revision has that name,
+    /// too). Sizes are facts and come with what moved them; times of two sessions do not compare, so they are
+    /// shown as context. Exits with 1 when the budget of a suite.toml or a --fail-on rule is passed.
+    #[command(after_help = DIFF_EXAMPLES)]
+    Diff(Diff),
+    /// Is HEAD slower than BASE? Both built, both measured again in the same blocks, with a verdict
+    ///
+    /// Only variants whose images differ are measured. Each time gets `worse`, `better`, `same` (within 5 %)
+    /// or `inconclusive`, with the effect, its interval and what would have been found. Nothing in results/ is
+    /// touched.
+    #[command(after_help = COMPARE_EXAMPLES)]
+    Compare(Compare),
+    /// How far each variant is from what the machine could do at best, from results/<machine>/limits.csv
+    Limits {
+        /// The folder under results/ [default: the one of this machine]
+        #[arg(long, value_name = "NAME")]
+        machine: Option<String>,
+    },
     /// What the FROM lines stand on: reference, source, identity
     Bases(Bases),
     /// A new variant from a template: its folder, its Dockerfile, its lines in suite.toml
@@ -80,8 +100,9 @@ impl Command {
             Self::RunAll(options) | Self::Measure(options) => &options.step.lab,
             Self::Build(step) | Self::Size(step) => &step.lab,
             Self::Selftest(selftest) => &selftest.step.lab,
+            Self::Compare(compare) => &compare.lab.lab,
             Self::Doctor(lab) => lab,
-            Self::Bases(_) | Self::New { .. } | Self::Clean => return false,
+            Self::Diff(_) | Self::Limits { .. } | Self::Bases(_) | Self::New { .. } | Self::Clean => return false,
         };
         lab.is_host()
     }
@@ -103,6 +124,7 @@ const RUN_ALL_EXAMPLES: &str = "Examples:\n  \
     cargo xtask run-all gin/scratch axum    one variant of a suite, all of another\n  \
     cargo xtask run-all --quick             at most 10 minutes of measuring\n  \
     cargo xtask run-all --sizes-only        no timings; stale ones are marked\n  \
+    cargo xtask run-all --engine host       the Docker that is there, through a published port\n  \
     cargo xtask run-all --base-archives ~/bases   with the archives that bases.toml names";
 
 /// What to measure, and how thoroughly.
@@ -191,6 +213,95 @@ pub struct Selftest {
     pub machine: Option<String>,
     #[command(flatten)]
     pub step: BaseOptions,
+}
+
+const DIFF_EXAMPLES: &str = "Examples:\n  \
+    cargo xtask diff                                  what is not on main yet\n  \
+    cargo xtask diff HEAD~1 HEAD                      what the last commit moved\n  \
+    cargo xtask diff old-results ./results            two folders\n  \
+    cargo xtask diff --fail-on 'transfer_bytes>+5%'   an error when any image grew by more\n\n\
+    A rule is COLUMN>AMOUNT, of a number of sizes.csv; +5% and +100_000 are growth, 12_000_000 is\n\
+    the number itself. How to read the diff: docs/REVIEWING.md.";
+
+/// Which states, and how their difference is told.
+#[derive(Args, Clone, Debug)]
+pub struct Diff {
+    /// What was before [default: what main and HEAD have in common]
+    #[arg(value_name = "BASE")]
+    pub base: Option<String>,
+    /// What came of it [default: the working tree]
+    #[arg(value_name = "HEAD")]
+    pub head: Option<String>,
+    /// How the report is written
+    #[arg(long, value_enum, default_value_t = Format::Markdown)]
+    pub format: Format,
+    /// Leave with an error when this is so of any image, as 'transfer_bytes>+5%'; may be repeated
+    #[arg(long, value_name = "RULE")]
+    pub fail_on: Vec<String>,
+}
+
+const COMPARE_EXAMPLES: &str = "Examples:\n  \
+    cargo xtask compare main                        what is not committed yet, against main\n  \
+    cargo xtask compare main my-branch              two revisions\n  \
+    cargo xtask compare main --only gin/scratch     one variant\n  \
+    cargo xtask compare HEAD HEAD --all --only axum/scratch   one version twice: nothing to be found";
+
+/// What is compared with what.
+#[derive(Args, Clone, Debug)]
+pub struct Compare {
+    /// A git revision: what was before
+    #[arg(value_name = "BASE")]
+    pub base: String,
+    /// A git revision: what came of it [default: the working tree]
+    #[arg(value_name = "HEAD")]
+    pub head: Option<String>,
+    /// Suites or single variants [default: all]
+    #[arg(long, value_name = "SUITE[/VARIANT]")]
+    pub only: Vec<String>,
+    /// Measure variants too whose image is the same on both sides
+    #[arg(long)]
+    pub all: bool,
+    /// How the report is written
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    pub format: Format,
+    /// Leave with an error when any time is worse
+    #[arg(long)]
+    pub fail_on_worse: bool,
+    /// Give verdicts although other work disturbed the session
+    #[arg(long)]
+    pub allow_noisy: bool,
+    /// Seed of the random order of cells [default: from the clock]
+    #[arg(long)]
+    pub seed: Option<u64>,
+    #[command(flatten)]
+    pub lab: BaseOptions,
+}
+
+impl Compare {
+    pub fn head_name(&self) -> String {
+        self.head.as_deref().unwrap_or("the working tree").to_owned()
+    }
+
+    /// What is built of both.
+    pub fn step(&self) -> Step {
+        Step {
+            selection: self.only.clone(),
+            base_archives: self.lab.base_archives.clone(),
+            locked: false,
+            lab: self.lab.lab.clone(),
+        }
+    }
+}
+
+/// How a report is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For a pull request
+    Markdown,
+    /// For a program
+    Json,
+    /// For a terminal
+    Table,
 }
 
 #[derive(Args, Clone, Debug)]

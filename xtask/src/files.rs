@@ -114,6 +114,41 @@ pub fn replace_dir(from: &Path, to: &Path) -> Result<()> {
         .with_context(|| format!("cannot move {} to {}", from.display(), to.display()))
 }
 
+/// Makes `to` a second name of everything in `from`: the files are the same, so
+/// it takes no space, and replacing one of them leaves the other as it was.
+pub fn link_tree(from: &Path, to: &Path) -> Result<()> {
+    create_dir_all(to)?;
+    for entry in fs::read_dir(from).with_context(|| format!("cannot read {}", from.display()))? {
+        let entry = entry?;
+        let (source, name) = (entry.path(), to.join(entry.file_name()));
+        if entry.file_type()?.is_dir() {
+            link_tree(&source, &name)?;
+        } else {
+            link_file(&source, &name)?;
+        }
+    }
+    Ok(())
+}
+
+/// Makes `to` a second name of the file `from`.
+pub fn link_file(from: &Path, to: &Path) -> Result<()> {
+    fs::hard_link(from, to).with_context(|| format!("cannot link {}", to.display()))
+}
+
+/// Unpacks a tar stream of our own making into `folder`.
+pub fn unpack_tar(tar: impl io::Read, folder: &Path) -> Result<()> {
+    create_dir_all(folder)?;
+    for entry in tar::Archive::new(tar).entries()? {
+        let mut entry = entry?;
+        let path = folder.join(entry.path()?);
+        // git's tar begins with a header that is no file.
+        if !entry.header().entry_type().is_pax_global_extensions() && entry.unpack_in(folder)? {
+            give_to_owner_of_parent(&path)?;
+        }
+    }
+    Ok(())
+}
+
 /// `fs::remove_dir_all` for which an absent folder is no error.
 pub fn remove_dir_all(path: &Path) -> Result<()> {
     match fs::remove_dir_all(path) {
@@ -153,6 +188,16 @@ mod tests {
         write_atomic(&path, "x").unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), "x");
         assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_linked_tree_keeps_its_files_when_the_other_replaces_them() {
+        let folder = tempfile::tempdir().unwrap();
+        let (from, to) = (folder.path().join("from"), folder.path().join("to"));
+        write_atomic(&from.join("a/b"), "old").unwrap();
+        link_tree(&from, &to).unwrap();
+        write_atomic(&from.join("a/b"), "new").unwrap();
+        assert_eq!(fs::read_to_string(to.join("a/b")).unwrap(), "old");
     }
 
     #[test]

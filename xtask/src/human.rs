@@ -18,6 +18,14 @@ pub fn bytes(bytes: u64) -> String {
     }
 }
 
+/// US dollars with three decimals; what is not nothing is never printed as such.
+pub fn dollars(microusd: u64) -> String {
+    match (u128::from(microusd) + 500) / 1_000 {
+        0 if microusd > 0 => "<0.001".to_owned(),
+        mills => format!("{}.{:03}", grouped(mills / 1_000), mills % 1_000),
+    }
+}
+
 /// A measured time in milliseconds, or in seconds from one second on.
 pub fn time(us: u64) -> String {
     match us {
@@ -58,8 +66,29 @@ pub fn count(number: usize, noun: &str) -> String {
     format!("{} {noun}{plural}", grouped(number as u128))
 }
 
+/// What came to `before` or was taken away, with its sign.
+pub fn change(before: u64, after: u64) -> String {
+    let sign = if after < before { '-' } else { '+' };
+    format!("{sign}{}", grouped(before.abs_diff(after).into()))
+}
+
+/// The same as a share of `before`, with two decimals, halves away from zero.
+/// A change is never printed as none, and there is no share of nothing.
+pub fn percent(before: u64, after: u64) -> String {
+    if before == 0 {
+        return String::new();
+    }
+    let sign = if after < before { '-' } else { '+' };
+    let (change, whole) = (u128::from(before.abs_diff(after)), u128::from(before));
+    let hundredths = (2 * 10_000 * change + whole) / (2 * whole);
+    if hundredths == 0 && change > 0 {
+        return format!("{sign}<0.01 %");
+    }
+    format!("{sign}{}.{:02} %", grouped(hundredths / 100), hundredths % 100)
+}
+
 /// Digits in groups of three.
-fn grouped(number: u128) -> String {
+pub fn grouped(number: u128) -> String {
     let digits = number.to_string();
     let groups: Vec<&str> = digits
         .as_bytes()
@@ -90,6 +119,13 @@ mod tests {
     }
 
     #[test]
+    fn dollars_are_rounded_and_never_to_nothing() {
+        let texts = [0, 1, 499, 500, 1_234_567, 6_929_999_500].map(dollars);
+        assert_eq!(texts, ["0.000", "<0.001", "<0.001", "0.001", "1.235", "6,930.000"]);
+        assert_eq!(dollars(u64::MAX), "18,446,744,073,709.552");
+    }
+
+    #[test]
     fn times_keep_the_digits_that_are_known() {
         let texts = [1_234, 9_999, 290_400, 999_499, 12_837_000, 1_000_000].map(time);
         assert_eq!(
@@ -99,6 +135,19 @@ mod tests {
             ]
         );
         assert_eq!(time(u64::MAX).split_once('.').unwrap().0.len(), 14);
+    }
+
+    #[test]
+    fn changes_have_a_sign_and_are_never_rounded_to_none() {
+        assert_eq!((change(7, 1_031), change(1_031, 7)), ("+1,024".into(), "-1,024".into()));
+        let shares = [(1_000, 1_050), (1_000, 950), (200, 100_000), (20_000, 20_001)];
+        assert_eq!(
+            shares.map(|(before, after)| percent(before, after)),
+            ["+5.00 %", "-5.00 %", "+49,900.00 %", "+0.01 %"] // 0.005: half away from zero
+        );
+        assert_eq!(percent(34_328_232, 34_328_227), "-<0.01 %");
+        assert_eq!(percent(0, 5), "");
+        assert_eq!(percent(1, u64::MAX).len(), "+1,844,674,407,370,955,161,400.00 %".len());
     }
 
     #[test]

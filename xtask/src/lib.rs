@@ -8,13 +8,15 @@
 //! the layouts are pushed to a local registry behind a recording proxy
 //! (`registry`, `proxy`), from which the subject engine pulls and starts them
 //! while the clock runs (`measure`, `stats`); the rows land in `results/`
-//! (`record`); and `run` is the story as `cargo xtask run-all` tells it.
+//! (`record`); what moved in them is told to a reviewer (`review`); and `run` is
+//! the story as `cargo xtask run-all` tells it.
 
 pub mod bases;
 pub mod build;
 pub mod clean;
 pub mod cli;
 pub mod clock;
+pub mod cost;
 pub mod digest;
 pub mod dockerfile;
 pub mod doctor;
@@ -26,13 +28,16 @@ pub mod image;
 pub mod interrupt;
 pub mod manifest;
 pub mod measure;
+pub mod merge;
 pub mod normalise;
 pub mod problem;
 pub mod progress;
 pub mod project;
 pub mod proxy;
+pub mod ratios;
 pub mod record;
 pub mod registry;
+pub mod review;
 pub mod run;
 pub mod shell;
 pub mod stats;

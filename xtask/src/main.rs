@@ -14,6 +14,7 @@ use xtask::{
     engine::init,
     human, interrupt,
     project::Project,
+    ratios, review,
     run::{self, Upto},
     suite,
 };
@@ -67,6 +68,9 @@ fn dispatch(cli: Cli) -> Result<ExitCode> {
         Command::Size(step) => run::run(&project, &run::only(step), Upto::Sizes),
         Command::Doctor(options) => doctor::run(&project, &options),
         Command::Selftest(options) => run::selftest(&project, &options),
+        Command::Limits { machine } => ratios::run(&project, machine.as_deref()),
+        Command::Diff(options) => review::diff(&project, &options),
+        Command::Compare(options) => run::compare(&project, &options),
         Command::Bases(bases) => match bases.command {
             None => run::list(&project),
             Some(BasesCommand::Update {

@@ -4,7 +4,11 @@
 //! [`Section`] for the keys it knows, every mistake becomes a [`Problem`] with
 //! its line, and a key that nobody asked for is one as well.
 
-use std::{cell::RefCell, ops::Range, path::PathBuf};
+use std::{
+    cell::{Cell, RefCell},
+    ops::Range,
+    path::PathBuf,
+};
 
 use toml::de::{DeTable, DeValue};
 
@@ -41,6 +45,7 @@ pub fn read<T>(
         line: 0,
         table: root.get_ref(),
         asked: RefCell::default(),
+        keys_are_data: Cell::default(),
     };
     let value = body(&section);
     section.report_unknown_keys();
@@ -95,6 +100,7 @@ pub struct Section<'p> {
     line: usize,
     table: &'p DeTable<'p>,
     asked: RefCell<Vec<&'static str>>,
+    keys_are_data: Cell<bool>,
 }
 
 impl Section<'_> {
@@ -115,6 +121,18 @@ impl Section<'_> {
 
     pub fn has(&self, key: &str) -> bool {
         self.table.contains_key(key)
+    }
+
+    /// The keys and their lines, of a table whose keys are data: which of them
+    /// are unknown, the caller says.
+    pub fn keys(&self) -> Vec<At<String>> {
+        self.keys_are_data.set(true);
+        let keys = self.table.keys();
+        keys.map(|key| At {
+            value: key.get_ref().to_string(),
+            line: self.page.line(&key.span()),
+        })
+        .collect()
     }
 
     /// Text, which may be absent.
@@ -240,6 +258,7 @@ impl Section<'_> {
             line,
             table,
             asked: RefCell::default(),
+            keys_are_data: Cell::default(),
         };
         let value = body(&section);
         section.report_unknown_keys();
@@ -271,6 +290,9 @@ impl Section<'_> {
     }
 
     fn report_unknown_keys(&self) {
+        if self.keys_are_data.get() {
+            return;
+        }
         let asked = self.asked.borrow();
         for key in self.table.keys() {
             let name: &str = key.get_ref();

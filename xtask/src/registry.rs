@@ -2,6 +2,7 @@
 //! them back.
 
 mod layout;
+pub mod program;
 
 use std::{
     collections::HashMap,

@@ -24,6 +24,18 @@ pub fn command(program: impl AsRef<OsStr>) -> Command {
     command
 }
 
+/// A command that ends when we do, however that goes: for programs that no
+/// namespace holds. The kernel watches the thread that starts it, so that must
+/// be one that lasts.
+pub fn tied(program: impl AsRef<OsStr>) -> Command {
+    if !cfg!(target_os = "linux") {
+        return command(program);
+    }
+    let mut tied = command("setpriv");
+    tied.args(["--pdeathsig", "KILL"]).arg(program);
+    tied
+}
+
 /// Starts `command`.
 ///
 /// # Errors
@@ -60,6 +72,17 @@ pub fn read(command: &mut Command) -> Result<String> {
         );
     }
     Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
+
+/// git in the checkout at `root`, without its optional locks: it only reads.
+pub fn git(root: &Path, arguments: &[&str]) -> Command {
+    let mut git = command("git");
+    git.args(["--no-optional-locks", "-C"])
+        .arg(root)
+        // The checkout may belong to the user who called sudo.
+        .args(["-c", "safe.directory=*"])
+        .args(arguments);
+    git
 }
 
 /// A shell for short commands of the host's own tools, written with
@@ -123,7 +146,8 @@ pub fn find(program: &str) -> Option<PathBuf> {
         .find(|path| path.is_file())
 }
 
-fn shown(command: &Command) -> String {
+/// A command as a person would read it: its words, separated by spaces.
+pub fn shown(command: &Command) -> String {
     let words = std::iter::once(command.get_program()).chain(command.get_args());
     let words: Vec<_> = words.map(OsStr::to_string_lossy).collect();
     words.join(" ")

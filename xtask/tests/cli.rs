@@ -4,6 +4,13 @@ use std::{fs, path::Path};
 
 use assert_cmd::Command;
 use tempfile::TempDir;
+use xtask::{engine::Lock, project::Project};
+
+const PLATFORM: &str = if cfg!(target_arch = "aarch64") {
+    "linux/arm64"
+} else {
+    "linux/amd64"
+};
 
 /// The program without what this machine's environment would add to its words.
 fn xtask() -> Command {
@@ -27,6 +34,17 @@ fn said(command: &mut Command, project: &Path) -> String {
         text(&output.stdout),
         text(&output.stderr)
     )
+}
+
+/// A project that holds `files` and nothing else.
+fn project_of(files: &[(&str, &str)]) -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for (path, text) in files {
+        let path = folder.path().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+    folder
 }
 
 /// A copy of what people write, in which `from` in the file `path` says `to`.
@@ -59,14 +77,16 @@ fn copy(from: &Path, to: &Path) {
 
 /// What `run-all` says of such a project.
 fn run_all(project: &TempDir, words: &[&str]) -> String {
+    run(project, &[&["run-all"][..], words].concat())
+}
+
+/// What a command says of a project; the platform of this machine is called
+/// PLATFORM.
+fn run(project: &TempDir, words: &[&str]) -> String {
     let root = project.path().canonicalize().unwrap();
     let mut command = xtask();
-    command
-        .arg("run-all")
-        .args(words)
-        .arg("--project")
-        .arg(&root);
-    said(&mut command, &root)
+    command.args(words).arg("--project").arg(&root);
+    said(&mut command, &root).replace(PLATFORM, "PLATFORM")
 }
 
 #[test]
@@ -102,4 +122,175 @@ fn a_base_that_nobody_knows_comes_with_the_command_that_adds_it() {
 fn a_folder_that_is_no_project_says_what_to_do() {
     let folder = tempfile::tempdir().unwrap();
     insta::assert_snapshot!("no_project", run_all(&folder, &[]));
+}
+
+const BASES: &str = r#"
+[[base]]
+reference = "alpine:3.22"
+stand_in = "small"
+[base.archive]
+file = "alpine.tar.gz"
+url = "https://example.com/alpine.tar.gz"
+sha256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+
+[[base]]
+reference = "debian:bookworm"
+recipe = "small"
+
+[[base]]
+reference = "shell"
+stand_in = "small"
+
+[[base]]
+reference = "busybox"
+
+[[base]]
+reference = "gcr.io/distroless/static"
+
+[[base]]
+reference = "golang:1.23"
+"#;
+
+const LOCK: &str = r#"
+[[base]]
+reference = "alpine:3.22"
+platform = "PLATFORM"
+source = "archive"
+digest = ""
+file = "alpine.tar.gz"
+sha256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+otherwise = "stand-in"
+recipe_id = "0123456789ab"
+
+[[base]]
+reference = "debian:bookworm"
+platform = "PLATFORM"
+source = "rebuilt"
+digest = ""
+recipe_id = "0123456789ab"
+packages = ["bash 5.2"]
+
+[[base]]
+reference = "shell"
+platform = "PLATFORM"
+source = "stand-in"
+digest = ""
+recipe_id = "0123456789ab"
+packages = ["busybox-static 1:1.37"]
+
+[[base]]
+reference = "busybox"
+platform = "PLATFORM"
+source = "upstream"
+digest = ""
+
+[[base]]
+reference = "gcr.io/distroless/static"
+platform = "PLATFORM"
+source = "upstream"
+digest = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+"#;
+
+/// A project with these bases and this lock.
+fn locked(lock: &str) -> TempDir {
+    project_of(&[
+        ("experiments/bases.toml", BASES),
+        ("experiments/bases/small/rootfs.sh", "#!/bin/sh\n"),
+        (
+            "experiments/bases.lock",
+            &lock.replace("PLATFORM", PLATFORM),
+        ),
+    ])
+}
+
+#[test]
+fn bases_are_listed_with_source_and_identity() {
+    insta::assert_snapshot!(run(&locked(LOCK), &["bases"]), @"
+    exit code 0
+    --- stdout
+    alpine:3.22                              archive, else stand-in e3b0c44298fc
+    debian:bookworm                          rebuilt e2293338f7c1
+    shell                                    stand-in c24d371a186e
+    busybox                                  upstream not resolved
+    gcr.io/distroless/static                 upstream e3b0c44298fc
+    golang:1.23                              not locked for PLATFORM: cargo xtask bases update golang:1.23
+    --- stderr
+    ");
+}
+
+#[test]
+fn without_a_lock_every_base_comes_with_the_command_that_locks_it() {
+    let project = locked("");
+    fs::remove_file(project.path().join("experiments/bases.lock")).unwrap();
+    let listed = run(&project, &["bases"]);
+    assert!(listed.starts_with("exit code 0\n"), "{listed}");
+    for base in [
+        "alpine:3.22",
+        "debian:bookworm",
+        "shell",
+        "busybox",
+        "gcr.io/distroless/static",
+        "golang:1.23",
+    ] {
+        let line = format!("{base:<40} not locked for PLATFORM: cargo xtask bases update {base}\n");
+        assert!(listed.contains(&line), "{base}: {listed}");
+    }
+}
+
+#[test]
+fn a_broken_lock_is_shown_with_its_line_and_how_to_get_a_good_one() {
+    let broken = LOCK.replacen("source = \"upstream\"", "source = \"home\"", 1);
+    insta::assert_snapshot!(run(&locked(&broken), &["bases"]), @"
+    exit code 1
+    --- stdout
+    --- stderr
+    error: experiments/bases.lock:31: `source` is `home`, not upstream, archive, rebuilt or stand-in
+      mend: take the committed file (`git checkout experiments/bases.lock`), or remove it and write it anew: `cargo xtask bases update`
+    ");
+}
+
+#[test]
+fn doctor_gives_each_missing_thing_what_mends_it() {
+    let project = project_of(&[("experiments/README.md", "")]);
+    let output = xtask()
+        .args(["doctor", "--engine", "lab", "--project"])
+        .arg(project.path())
+        .env("PATH", project.path().join("no-programs"))
+        .output()
+        .unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(
+        said.contains(
+            "missing: no rustc in PATH, which the Rust base is made of\n  \
+             mend: rustup toolchain install stable --profile minimal\n"
+        ),
+        "{said}"
+    );
+    let lines: Vec<&str> = said.lines().collect();
+    let in_pairs = lines
+        .chunks(2)
+        .all(|pair| pair[0].starts_with("missing: ") && pair[1].starts_with("  mend: "));
+    assert!(in_pairs, "{said}");
+}
+
+#[test]
+fn clean_refuses_while_somebody_holds_the_lab() {
+    let project = project_of(&[("experiments/README.md", ""), ("target/lab/kept", "")]);
+    let lab = Project::at(project.path()).unwrap();
+    let held = Lock::take(&lab, false, |_| ()).unwrap();
+    let refused = run(&project, &["clean"]);
+    let holder = format!(
+        "error: PROJECT/target/lab is in use by process {}: ",
+        std::process::id()
+    );
+    assert!(
+        refused.starts_with("exit code 1\n") && refused.contains(&holder),
+        "{refused}"
+    );
+    assert!(project.path().join("target/lab/kept").is_file());
+    drop(held);
+    let cleaned = run(&project, &["clean"]);
+    assert!(cleaned.starts_with("exit code 0\n--- stdout\nremoved "), "{cleaned}");
+    assert!(!project.path().join("target/lab").exists());
 }

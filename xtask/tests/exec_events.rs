@@ -3,7 +3,7 @@
 use std::{
     collections::HashSet,
     env,
-    process::{Command, Stdio},
+    process::{Command, ExitCode, Stdio},
     thread,
     time::Duration,
 };
@@ -17,11 +17,30 @@ use xtask::measure::{
 
 #[path = "support/root.rs"]
 mod root;
-use root::is_root;
 
 const WAIT: Duration = Duration::from_secs(2);
 /// Tells a copy of this test program that it runs inside a PID namespace.
 const NESTED: &str = "XTASK_TEST_IN_PID_NAMESPACE";
+
+fn main() -> ExitCode {
+    root::run(&[
+        (
+            "an_exec_is_reported_with_the_time_it_happened",
+            an_exec_is_reported_with_the_time_it_happened,
+        ),
+        ("a_burst_of_execs_loses_none", a_burst_of_execs_loses_none),
+        ("a_full_buffer_is_an_error", a_full_buffer_is_an_error),
+        ("waiting_ends_at_the_deadline", waiting_ends_at_the_deadline),
+        (
+            "another_network_namespace_is_told_so",
+            another_network_namespace_is_told_so,
+        ),
+        (
+            "another_pid_namespace_gets_no_answer",
+            another_pid_namespace_gets_no_answer,
+        ),
+    ])
+}
 
 /// Runs /bin/true once and returns its PID.
 fn run_true() -> u32 {
@@ -40,11 +59,7 @@ fn next_of(events: &ExecEvents, pid: u32) -> Option<Exec> {
     None
 }
 
-#[test]
 fn an_exec_is_reported_with_the_time_it_happened() {
-    if !is_root() {
-        return;
-    }
     let events = ExecEvents::subscribe().unwrap();
     for _ in 0..20 {
         let before = MonoNs::now();
@@ -58,11 +73,7 @@ fn an_exec_is_reported_with_the_time_it_happened() {
     }
 }
 
-#[test]
 fn a_burst_of_execs_loses_none() {
-    if !is_root() {
-        return;
-    }
     let events = ExecEvents::subscribe().unwrap();
     let mut expected: HashSet<u32> = (0..2000).map(|_| run_true()).collect();
     // A reused PID would make the set smaller, which is no loss.
@@ -72,11 +83,7 @@ fn a_burst_of_execs_loses_none() {
     assert!(expected.is_empty(), "{} execs are missing", expected.len());
 }
 
-#[test]
 fn a_full_buffer_is_an_error() {
-    if !is_root() {
-        return;
-    }
     let events = ExecEvents::subscribe().unwrap();
     set_socket_recv_buffer_size(&events, 4096).unwrap();
     for _ in 0..100 {
@@ -87,22 +94,14 @@ fn a_full_buffer_is_an_error() {
     assert!(dropped);
 }
 
-#[test]
 fn waiting_ends_at_the_deadline() {
-    if !is_root() {
-        return;
-    }
     let events = ExecEvents::subscribe().unwrap();
     let deadline = MonoNs::now() + Duration::from_millis(30);
     while events.next(deadline).unwrap().is_some() {}
     assert!(MonoNs::now() >= deadline);
 }
 
-#[test]
 fn another_network_namespace_is_told_so() {
-    if !is_root() {
-        return;
-    }
     let mut elsewhere = Command::new("unshare")
         .args(["-n", "sh", "-c", "echo made; read -r end"])
         .stdin(Stdio::piped())
@@ -133,11 +132,7 @@ fn wait_for_line(child: &mut std::process::Child) {
     assert_eq!(line, "made\n");
 }
 
-#[test]
 fn another_pid_namespace_gets_no_answer() {
-    if !is_root() {
-        return;
-    }
     if env::var_os(NESTED).is_some() {
         let outcome = ExecEvents::subscribe().map(drop);
         assert!(matches!(outcome, Err(EventsError::NoAnswer)), "{outcome:?}");
@@ -154,17 +149,5 @@ fn another_pid_namespace_gets_no_answer() {
     assert!(
         output.status.success() && text.contains("1 passed"),
         "{text}"
-    );
-}
-
-#[test]
-fn without_root_the_error_says_so() {
-    if rustix::process::geteuid().is_root() {
-        return; // There is nobody to refuse.
-    }
-    let outcome = ExecEvents::subscribe().map(drop);
-    assert!(
-        matches!(outcome, Err(EventsError::NotPermitted)),
-        "{outcome:?}"
     );
 }

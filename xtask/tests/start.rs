@@ -4,8 +4,7 @@
 
 use std::{
     io::{BufRead as _, BufReader, Write as _},
-    process::{Child, Command, Stdio},
-    sync::{Mutex, MutexGuard, PoisonError},
+    process::{Child, Command, ExitCode, Stdio},
     time::Duration,
 };
 
@@ -19,10 +18,38 @@ use xtask::measure::{
 
 #[path = "support/root.rs"]
 mod root;
-use root::is_root;
 
 const DEADLINE: Duration = Duration::from_secs(2);
 const PORT: u16 = 8080;
+
+fn main() -> ExitCode {
+    root::run(&[
+        (
+            "what_the_service_waits_before_it_listens_is_the_app_phase_and_no_other",
+            what_the_service_waits_before_it_listens_is_the_app_phase_and_no_other,
+        ),
+        (
+            "a_503_moves_the_200_and_not_the_listening",
+            a_503_moves_the_200_and_not_the_listening,
+        ),
+        (
+            "the_probing_begins_at_the_exec",
+            the_probing_begins_at_the_exec,
+        ),
+        (
+            "a_service_that_never_gets_ready_fails_inside_the_deadline",
+            a_service_that_never_gets_ready_fails_inside_the_deadline,
+        ),
+        (
+            "a_start_that_is_never_made_is_seen_or_cancelled",
+            a_start_that_is_never_made_is_seen_or_cancelled,
+        ),
+        (
+            "a_container_belongs_to_the_engine_that_started_it",
+            a_container_belongs_to_the_engine_that_started_it,
+        ),
+    ])
+}
 
 /// Waits for a line, then starts the container: the network namespace first, so
 /// that its loopback is up before the service runs, as an engine does it.
@@ -96,12 +123,6 @@ fn start(service: &[&str]) -> (Outcome, MonoNs) {
     (watch.join(), sent)
 }
 
-/// Two starts at once would time each other.
-fn alone() -> MutexGuard<'static, ()> {
-    static ONE: Mutex<()> = Mutex::new(());
-    ONE.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 /// The median milliseconds of exec to listen, exec to 200 and request to exec.
 #[derive(Debug)]
 struct Medians {
@@ -126,7 +147,7 @@ fn medians<const N: usize>(services: [&[&str]; N]) -> [Medians; N] {
                 create_answered: start_sent,
                 start_sent,
             };
-            starts.push((started, Phases::of(requests, &started).unwrap()));
+            starts.push((started, Phases::of(requests, &started.into()).unwrap()));
         }
     }
     starts.map(|starts| medians_of(&starts))
@@ -140,8 +161,8 @@ fn medians_of(starts: &[(Started, Phases)]) -> Medians {
     };
     Medians {
         listen: median(&|(started, _)| started.t_listen.since(started.t_exec).unwrap()),
-        app: median(&|(_, phases)| phases.app),
-        engine: median(&|(_, phases)| phases.engine),
+        app: median(&|(_, phases)| phases.app.unwrap()),
+        engine: median(&|(_, phases)| phases.engine.unwrap()),
     }
 }
 
@@ -153,12 +174,7 @@ fn assert_about(got: f64, expected: f64, tolerance: f64, what: &str) {
     );
 }
 
-#[test]
 fn what_the_service_waits_before_it_listens_is_the_app_phase_and_no_other() {
-    if !is_root() {
-        return;
-    }
-    let _alone = alone();
     let [at_once, after_20, after_100] =
         medians([&[], &["listen_after_ms=20"], &["listen_after_ms=100"]]);
     println!("{at_once:?}");
@@ -169,23 +185,13 @@ fn what_the_service_waits_before_it_listens_is_the_app_phase_and_no_other() {
     }
 }
 
-#[test]
 fn a_503_moves_the_200_and_not_the_listening() {
-    if !is_root() {
-        return;
-    }
-    let _alone = alone();
     let [at_once, unavailable] = medians([&[], &["unavailable_ms=50"]]);
     assert_about(unavailable.app - at_once.app, 50.0, 1.0, "app");
     assert_about(unavailable.listen, at_once.listen, 1.0, "listen");
 }
 
-#[test]
 fn the_probing_begins_at_the_exec() {
-    if !is_root() {
-        return;
-    }
-    let _alone = alone();
     let (outcome, sent) = start(&[]);
     let started = outcome.unwrap();
     assert!(sent < started.t_exec && started.t_exec < started.t_listen);
@@ -193,12 +199,7 @@ fn the_probing_begins_at_the_exec() {
     assert!(first < Duration::from_millis(50), "{first:?}");
 }
 
-#[test]
 fn a_service_that_never_gets_ready_fails_inside_the_deadline() {
-    if !is_root() {
-        return;
-    }
-    let _alone = alone();
     for (service, word, within) in [
         ("answer=exit", "exited", Duration::from_millis(500)),
         ("answer=half", "truncated", Duration::from_millis(500)),
@@ -220,12 +221,7 @@ fn a_service_that_never_gets_ready_fails_inside_the_deadline() {
     }
 }
 
-#[test]
 fn a_start_that_is_never_made_is_seen_or_cancelled() {
-    if !is_root() {
-        return;
-    }
-    let _alone = alone();
     let engine = Engine::new(&[]);
     assert_eq!(engine.arm().join().unwrap_err().word(), "no_exec");
     let before = MonoNs::now();
@@ -233,12 +229,7 @@ fn a_start_that_is_never_made_is_seen_or_cancelled() {
     assert!(MonoNs::now().since(before).unwrap() < Duration::from_millis(200));
 }
 
-#[test]
 fn a_container_belongs_to_the_engine_that_started_it() {
-    if !is_root() {
-        return;
-    }
-    let _alone = alone();
     let other = Engine::new(&[]);
     let mut engine = Engine::new(&[]);
     let (watch, others) = (engine.arm(), other.arm());

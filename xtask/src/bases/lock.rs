@@ -171,7 +171,11 @@ impl Lock {
         Ok(Self::parse(shown(&file, project.root()), &text)?)
     }
 
-    fn parse(file: PathBuf, text: &str) -> Result<Self, Problems> {
+    /// Reads `text` as the content of `file`.
+    ///
+    /// # Errors
+    /// The lines that are no lock.
+    pub fn parse(file: PathBuf, text: &str) -> Result<Self, Problems> {
         let (entries, mut found) = manifest::read(file, text, |top| {
             let mut lock = Self::default();
             for entry in top.sections("base", entry) {
@@ -187,7 +191,7 @@ impl Lock {
         for problem in &mut found {
             // Nobody should have to edit a generated file.
             problem.mend = "take the committed file (`git checkout experiments/bases.lock`), \
-                            or write it anew: `cargo xtask bases update`"
+                            or remove it and write it anew: `cargo xtask bases update`"
                 .to_owned();
         }
         Problems::none_or(found)?;

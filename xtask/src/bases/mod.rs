@@ -18,7 +18,7 @@ use anyhow::Result;
 pub use add::add_base;
 pub use lock::{Entry, Lock, Origin, Package, Rebuild};
 pub use manifest::{Archive, Base, Config, Recipe, Script};
-pub use moved::diff;
+pub use moved::{diff, moves};
 
 use crate::{
     dockerfile::{Dockerfile, ImageName, Reference},

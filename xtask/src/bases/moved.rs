@@ -32,7 +32,8 @@ fn title(entry: &Entry) -> String {
     format!("{} {}", entry.name.context_key(), entry.platform)
 }
 
-fn moves(old: &Entry, new: &Entry) -> Vec<String> {
+/// What moved inside one base, such as `openssl 3.0.17-1 -> 3.0.18-1`.
+pub fn moves(old: &Entry, new: &Entry) -> Vec<String> {
     if old.source() != new.source() {
         // Package lists of different sources do not compare.
         return vec![format!("{} -> {}", old.source(), new.source())];

@@ -3,7 +3,12 @@
 //! The calls block: each runs on a single-threaded runtime of the client's own,
 //! so that no other task can get between a request and its time stamp.
 
-use std::{collections::BTreeSet, net::Ipv4Addr, path::Path, time::Duration};
+use std::{
+    collections::BTreeSet,
+    net::Ipv4Addr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use anyhow::{Context, Result, bail};
 use bollard::{
@@ -69,6 +74,15 @@ impl Client {
                 .map(|version| version.to_string())
                 .unwrap_or_default(),
         })
+    }
+
+    /// Where the engine keeps its images, as it sees its own files.
+    pub fn data_root(&self) -> Result<PathBuf> {
+        let info = self.runtime.block_on(self.docker.info());
+        let folder = info.context("the engine does not answer")?.docker_root_dir;
+        folder
+            .map(PathBuf::from)
+            .context("the engine does not say where it keeps its images")
     }
 
     /// Pulls `reference`: request written → response EOF.
@@ -207,8 +221,8 @@ impl Client {
         Ok(found.into_iter().map(|image| image.id).collect())
     }
 
-    /// The references in the engine's store that begin with `prefix`.
-    pub fn references(&self, prefix: &str) -> Result<BTreeSet<String>> {
+    /// The references in the engine's store, by tag and by digest.
+    pub fn references(&self) -> Result<BTreeSet<String>> {
         let options = ListImagesOptionsBuilder::new().all(true).build();
         let found = self
             .runtime
@@ -217,7 +231,7 @@ impl Client {
         let references = found
             .into_iter()
             .flat_map(|image| [image.repo_tags, image.repo_digests].concat());
-        Ok(references.filter(|it| it.starts_with(prefix)).collect())
+        Ok(references.collect())
     }
 
     /// Removes one reference; the image stays while anything else refers to it.

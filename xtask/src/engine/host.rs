@@ -1,18 +1,21 @@
-//! The Docker engine that is already there: it builds and its images are
-//! counted. It belongs to somebody, so nothing of it is ever emptied or removed
-//! that does not carry our label.
+//! The Docker engine that is already there: it builds, its images are counted,
+//! and it is timed from outside. It belongs to somebody, so nothing of it is
+//! ever emptied or removed that does not carry our label.
 
 use std::{path::Path, process::Command};
 
 use anyhow::{Context, Result, anyhow, bail};
 
-use super::{Client, Versions};
+use super::{Client, Daemon, Versions};
 use crate::shell;
 
 /// The first engine whose BuildKit takes OCI layouts as named contexts.
 const OLDEST_MAJOR: u32 = 23;
 
 const DEFAULT_ENDPOINT: &str = "unix:///var/run/docker.sock";
+
+/// The file system of a data root that cannot be told from here.
+const UNKNOWN: &str = "unknown";
 
 pub struct HostEngine {
     client: Client,
@@ -27,7 +30,7 @@ impl HostEngine {
     /// When there is none, it is too old, or it cannot write OCI layouts: what
     /// to do about it.
     pub fn connect() -> Result<Self> {
-        let endpoint = endpoint();
+        let endpoint = Self::planned_endpoint();
         let (client, versions) = reach(&endpoint).map_err(|error| {
             anyhow!(
                 "no Docker engine answers at {endpoint}: {error:#}; mend: start it, set DOCKER_HOST to the socket of \
@@ -40,21 +43,54 @@ impl HostEngine {
         Ok(engine)
     }
 
+    /// The endpoint that [`connect`](Self::connect) would use.
+    pub fn planned_endpoint() -> String {
+        if let Ok(named) = std::env::var("DOCKER_HOST")
+            && !named.is_empty()
+        {
+            return named;
+        }
+        let mut inspect = shell::command("docker");
+        inspect.args([
+            "context",
+            "inspect",
+            "--format",
+            "{{.Endpoints.docker.Host}}",
+        ]);
+        shell::read(&mut inspect).unwrap_or_else(|_| DEFAULT_ENDPOINT.to_owned())
+    }
+
+    /// The file system of that engine's data root; `unknown` where nobody
+    /// answers, or its files cannot be seen from here.
+    pub fn planned_file_system() -> String {
+        let endpoint = Self::planned_endpoint();
+        let found = socket_of(&endpoint).and_then(|socket| {
+            let folder = Client::connect(socket)?.data_root()?;
+            Daemon::behind(socket)?.file_system_of(&folder)
+        });
+        found.unwrap_or_else(|_| UNKNOWN.to_owned())
+    }
+
     pub fn client(&self) -> &Client {
         &self.client
     }
 
+    pub fn endpoint(&self) -> &str {
+        &self.endpoint
+    }
+
+    /// Its processes.
+    ///
+    /// # Errors
+    /// When it cannot be told which they are.
+    pub fn daemon(&self) -> Result<Daemon> {
+        Daemon::behind(socket_of(&self.endpoint)?)
+    }
+
     /// The caller's own `docker` command line, led to this very engine whatever
-    /// context or builder is in use otherwise. It ends when we do: no namespace
-    /// holds it.
+    /// context or builder is in use otherwise.
     pub fn docker(&self) -> Command {
-        let mut command = if cfg!(target_os = "linux") {
-            let mut command = shell::command("setpriv");
-            command.args(["--pdeathsig", "KILL", "docker"]);
-            command
-        } else {
-            shell::command("docker")
-        };
+        let mut command = shell::tied("docker");
         command
             .env("DOCKER_HOST", &self.endpoint)
             .env_remove("DOCKER_CONTEXT")
@@ -77,27 +113,13 @@ impl HostEngine {
     }
 }
 
-fn endpoint() -> String {
-    if let Ok(named) = std::env::var("DOCKER_HOST")
-        && !named.is_empty()
-    {
-        return named;
-    }
-    let mut inspect = shell::command("docker");
-    inspect.args([
-        "context",
-        "inspect",
-        "--format",
-        "{{.Endpoints.docker.Host}}",
-    ]);
-    shell::read(&mut inspect).unwrap_or_else(|_| DEFAULT_ENDPOINT.to_owned())
+fn socket_of(endpoint: &str) -> Result<&Path> {
+    let socket = endpoint.strip_prefix("unix://").map(Path::new);
+    socket.context("only engines behind a unix:// socket can be used")
 }
 
 fn reach(endpoint: &str) -> Result<(Client, Versions)> {
-    let socket = endpoint
-        .strip_prefix("unix://")
-        .context("only engines behind a unix:// socket can be used")?;
-    let client = Client::connect(Path::new(socket))?;
+    let client = Client::connect(socket_of(endpoint)?)?;
     let versions = client.versions()?;
     Ok((client, versions))
 }

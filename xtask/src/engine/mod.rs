@@ -3,6 +3,7 @@
 //! this module knows bollard.
 
 mod client;
+mod daemon;
 mod data_root;
 mod host;
 pub mod init;
@@ -13,7 +14,8 @@ pub mod rootfs;
 mod scratch;
 
 pub use client::Client;
-pub use data_root::{DataRoot, file_system_of, prefix as data_root_prefix};
+pub use daemon::Daemon;
+pub use data_root::{DataRoot, MORE_ROOM, Room, file_system_of, prefix as data_root_prefix};
 pub use host::HostEngine;
 pub use lab::{Lab, LabEngine, LabRegistry, REGISTRY_STORAGE, Role, Store, host_ca_bundle};
 pub use lock::Lock;

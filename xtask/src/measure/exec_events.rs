@@ -295,7 +295,30 @@ fn field<const N: usize>(bytes: &[u8], at: usize) -> Option<[u8; N]> {
 
 #[cfg(test)]
 mod tests {
+    use std::thread;
+
+    use rustix::thread::{CapabilitySet, CapabilitySets, set_capabilities};
+
     use super::*;
+
+    #[test]
+    fn without_root_the_error_says_so() {
+        let none = CapabilitySets {
+            effective: CapabilitySet::empty(),
+            permitted: CapabilitySet::empty(),
+            inheritable: CapabilitySet::empty(),
+        };
+        // A thread can give up alone what its process may.
+        let refused = thread::spawn(move || {
+            set_capabilities(None, none).unwrap();
+            ExecEvents::subscribe().map(drop)
+        });
+        let outcome = refused.join().unwrap();
+        assert!(
+            matches!(outcome, Err(EventsError::NotPermitted)),
+            "{outcome:?}"
+        );
+    }
 
     /// An exec event as the kernel sends it: 76 bytes.
     fn exec_datagram() -> Vec<u8> {

@@ -7,6 +7,11 @@
 //! hundreds of short-lived processes whose times are lost or rounded when they
 //! end. The kernel's own threads are nobody's: most of what they do is done for
 //! us.
+//!
+//! An engine that we have not started is no descendant. Its processes are ours
+//! for the time; and what it leaves behind at each start (a container's shim)
+//! becomes a child of a process above it, in whose account it then ends beside
+//! whatever else that one waits for. So those accounts are nobody's, too.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -100,24 +105,33 @@ fn foreign_ns(before: &Look, after: &Look) -> u64 {
 
 /// Looks at this machine; none where the kernel keeps no such times.
 pub fn look() -> Option<Look> {
-    look_from(std::process::id())
+    look_beside(&[])
 }
 
-/// The same for the tree of processes below `ours`.
-pub fn look_from(ours: u32) -> Option<Look> {
+/// The same while the processes of an `engine` that we have not started work
+/// for us.
+pub fn look_beside(engine: &[u32]) -> Option<Look> {
+    look_from(std::process::id(), engine)
+}
+
+/// The same for the trees of processes below `ours` and the engine's.
+fn look_from(ours: u32, engine: &[u32]) -> Option<Look> {
     let ticks_per_s = rustix::param::clock_ticks_per_second();
     let tick_ns = 1_000_000_000 / ticks_per_s.max(1);
     let at = MonoNs::now();
     let processes: Vec<Process> = pids(Path::new("/proc"))
         .filter_map(|pid| Process::read(pid, tick_ns))
         .collect();
-    let ours = tree_below(ours, &processes);
+    let roots = [&[ours][..], engine].concat();
+    let (ours, reapers) = (trees_below(&roots, &processes), above(engine, &processes));
     let (mut threads, mut reaped) = (HashMap::new(), HashMap::new());
     for process in &processes {
         if process.is_kernel || ours.contains(&process.pid) {
             continue;
         }
-        reaped.insert(process.pid, process.reaped_ns);
+        let is_nobodys = reapers.contains(&process.pid);
+        let reaped_ns = if is_nobodys { 0 } else { process.reaped_ns };
+        reaped.insert(process.pid, reaped_ns);
         for thread in pids(
             &Path::new("/proc")
                 .join(process.pid.to_string())
@@ -170,8 +184,8 @@ impl Process {
     }
 }
 
-/// `root` and every process below it.
-fn tree_below(root: u32, processes: &[Process]) -> HashSet<u32> {
+/// The `roots` and every process below them.
+fn trees_below(roots: &[u32], processes: &[Process]) -> HashSet<u32> {
     let mut children: HashMap<u32, Vec<u32>> = HashMap::new();
     for process in processes {
         children
@@ -179,12 +193,27 @@ fn tree_below(root: u32, processes: &[Process]) -> HashSet<u32> {
             .or_default()
             .push(process.pid);
     }
-    let (mut tree, mut next) = (HashSet::from([root]), vec![root]);
+    let mut next = roots.to_vec();
+    let mut trees: HashSet<u32> = roots.iter().copied().collect();
     while let Some(pid) = next.pop() {
         let below = children.get(&pid).into_iter().flatten();
-        next.extend(below.filter(|child| tree.insert(**child)));
+        next.extend(below.filter(|child| trees.insert(**child)));
     }
-    tree
+    trees
+}
+
+/// Every process that one of `pids` descends from.
+fn above(pids: &[u32], processes: &[Process]) -> HashSet<u32> {
+    let parents: HashMap<u32, u32> = processes.iter().map(|it| (it.pid, it.parent)).collect();
+    let mut found = HashSet::new();
+    for pid in pids {
+        let mut next = parents.get(pid);
+        // Above one that was found already there is nothing new.
+        while let Some(parent) = next.filter(|parent| found.insert(**parent)) {
+            next = parents.get(parent);
+        }
+    }
+    found
 }
 
 fn pids(folder: &Path) -> impl Iterator<Item = u32> + use<> {
@@ -338,7 +367,7 @@ mod tests {
     fn our_own_tree_is_not_foreign_and_everybody_else_is() {
         let busy = Busy::start();
         let pid = busy.0.id();
-        let look_from_a_stranger = || look_from(u32::MAX).unwrap();
+        let look_from_a_stranger = || look_from(u32::MAX, &[]).unwrap();
         let (ours, before) = (look().unwrap(), look_from_a_stranger());
         let until = Instant::now() + Duration::from_secs(5);
         // However busy the machine is, it gets a core now and then.
@@ -351,5 +380,32 @@ mod tests {
         };
         assert!(ran > Duration::from_millis(20), "{ran:?}");
         assert_eq!(seen(pid, &ours, &look().unwrap()), None);
+    }
+
+    #[test]
+    fn an_engine_beside_us_is_ours_and_the_accounts_above_it_are_nobodys() {
+        let process = |pid, parent| Process {
+            pid,
+            parent,
+            is_kernel: false,
+            reaped_ns: 0,
+        };
+        // 1 ─┬─ 2 (containerd) ── 5
+        //    └─ 3 ── 4 (dockerd) ── 6
+        let links = [(1, 0), (2, 1), (3, 1), (4, 3), (5, 2), (6, 4), (7, 1)];
+        let processes: Vec<_> = links.map(|(pid, parent)| process(pid, parent)).into();
+        let ours = HashSet::from([2, 4, 5, 6]);
+        assert_eq!(trees_below(&[2, 4], &processes), ours);
+        assert_eq!(above(&[2, 4], &processes), HashSet::from([0, 1, 3]));
+        assert_eq!(above(&[], &processes), HashSet::new());
+        // Gone by the time of the look.
+        assert_eq!(above(&[9], &processes), HashSet::new());
+
+        let engine = Busy::start();
+        let pid = engine.0.id();
+        let parent = std::process::id();
+        let before = look_from(u32::MAX, &[pid]).unwrap();
+        assert!(before.reaped.contains_key(&parent) && !before.reaped.contains_key(&pid));
+        assert_eq!(before.reaped[&parent], 0);
     }
 }

@@ -70,6 +70,17 @@ pub fn children(pid: u32) -> io::Result<Vec<u32>> {
     Ok(all_pids()?.filter(is_child).collect())
 }
 
+/// Every process below `pid`, each after its parent.
+pub fn descendants(pid: u32) -> io::Result<Vec<u32>> {
+    let mut found = children(pid)?;
+    let mut next = 0;
+    while let Some(&pid) = found.get(next) {
+        found.extend(children(pid)?);
+        next += 1;
+    }
+    Ok(found)
+}
+
 fn all_pids() -> io::Result<impl Iterator<Item = u32>> {
     Ok(fs::read_dir("/proc")?.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()))
 }

@@ -11,22 +11,20 @@
 //! one that it passes on too early makes the kernel ask in vain who has the
 //! container's address; the next time it asks is a second later.
 
-use std::{
-    net::{Ipv4Addr, SocketAddr, TcpListener},
-    time::Duration,
-};
+use std::net::{Ipv4Addr, TcpListener};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use rustix::thread::set_current_timer_slack;
 
 use super::{
     probe::{NotReady, ProbeSpec, Ready, Signs, until_ready},
-    subject::READY_TIMEOUT,
+    subject::{READY_TIMEOUT, Subject, settle_this_machine},
+    watch::{Answered, StartFailure},
 };
-use crate::engine::{Client, Span};
-
-/// What the column `probe` says of a time that was taken this way.
-pub const PUBLISHED_PORT: &str = "published_port";
+use crate::{
+    clock::MonoNs,
+    engine::{Client, LABEL, Span},
+};
 
 /// Below the range from which Linux and macOS take the ports of connections:
 /// one of the probe's own could otherwise have the port that is to be published.
@@ -36,53 +34,23 @@ const PORTS: std::ops::Range<u16> = 20_000..30_000;
 /// ours, and so are the containers with our label; nothing else is removed.
 pub struct HostSubject<'a> {
     client: &'a Client,
-    registry: SocketAddr,
     port: u16,
 }
 
 impl<'a> HostSubject<'a> {
-    /// `registry` is the address, that of the recording proxy, from which this
-    /// subject pulls.
-    ///
     /// # Errors
     /// When no port is free on 127.0.0.1.
-    pub fn new(client: &'a Client, registry: SocketAddr) -> Result<Self> {
+    pub fn new(client: &'a Client) -> Result<Self> {
         let port = PORTS
             .into_iter()
             .find(|&port| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok())
             .with_context(|| format!("no port of {PORTS:?} is free on 127.0.0.1"))?;
-        Ok(Self {
-            client,
-            registry,
-            port,
-        })
+        Ok(Self { client, port })
     }
 
     /// The port on 127.0.0.1 that stands for the service's.
     pub fn port(&self) -> u16 {
         self.port
-    }
-
-    /// Removes our containers and what they were made of. A blob that another
-    /// image holds as well stays, and the next pull is then not cold: only the
-    /// proxy's log tells.
-    pub fn empty(&self) -> Result<()> {
-        self.client.remove_our_containers()?;
-        self.client
-            .references(&format!("{}/", self.registry))?
-            .iter()
-            .try_for_each(|reference| self.client.remove_reference(reference))
-    }
-
-    /// Pulls an image: request written → response EOF.
-    pub fn pull(&self, reference: &str) -> Result<Span> {
-        self.client.pull(reference)
-    }
-
-    /// Creates a container with the service's `port` published on 127.0.0.1:
-    /// its id, and the request's span.
-    pub fn create(&self, reference: &str, port: u16) -> Result<(String, Span)> {
-        self.client.create_published(reference, port, self.port)
     }
 
     /// Starts a container and asks for its first complete right answer: the
@@ -93,7 +61,7 @@ impl<'a> HostSubject<'a> {
     /// # Errors
     /// What the engine says when it cannot start the container. A service that
     /// does not get ready is an outcome.
-    pub fn start(
+    pub fn start_and_ask(
         &self,
         container: &str,
         probe: &ProbeSpec,
@@ -113,69 +81,115 @@ impl<'a> HostSubject<'a> {
         };
         Ok((span, outcome))
     }
+}
 
-    /// Ends and removes a container.
-    pub fn remove(&self, container: &str) -> Result<()> {
+impl Subject for HostSubject<'_> {
+    /// Removes our containers and what they were made of. A blob that another
+    /// image or the build cache holds as well stays, and the next pull is then
+    /// not cold: only the proxy's log tells.
+    fn empty(&self) -> Result<()> {
+        self.client.remove_our_containers()?;
+        let references = self.client.references()?;
+        let mut ours = references.iter().filter(|it| is_ours(it));
+        ours.try_for_each(|reference| self.client.remove_reference(reference))
+    }
+
+    fn forget(&self, reference: &str) -> Result<()> {
+        self.client.remove_reference(reference)
+    }
+
+    fn settle(&self) -> Result<()> {
+        settle_this_machine()
+    }
+
+    fn drop_caches(&self) -> Result<()> {
+        bail!("the page cache of a machine with somebody's engine is not ours to drop")
+    }
+
+    fn sync_data_root(&self) -> Result<MonoNs> {
+        bail!("the data root of somebody's engine is not ours to open")
+    }
+
+    fn pull(&self, reference: &str) -> Result<Span> {
+        self.client.pull(reference)
+    }
+
+    fn create(&self, reference: &str, port: u16) -> Result<(String, Span)> {
+        self.client.create_published(reference, port, self.port)
+    }
+
+    fn start(
+        &self,
+        container: &str,
+        probe: &ProbeSpec,
+    ) -> Result<(MonoNs, Result<Answered, StartFailure>)> {
+        let (span, outcome) = self.start_and_ask(container, probe)?;
+        let answered = outcome.map(Answered::from).map_err(StartFailure::from);
+        Ok((span.start, answered))
+    }
+
+    fn remove(&self, container: &str) -> Result<()> {
         self.client.remove_container(container)
     }
 }
 
-/// What can be told of a start from outside the container.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Phases {
-    /// Create request to its response.
-    pub create: Duration,
-    /// Start request to the first 200: `engine` and `app` in one.
-    pub started: Duration,
-    /// Create request to the first 200.
-    pub start_total: Duration,
+impl From<Ready> for Answered {
+    fn from(ready: Ready) -> Self {
+        Self {
+            t_exec: None,
+            t_200: ready.t_200,
+            attempts: ready.attempts,
+        }
+    }
 }
 
-impl Phases {
-    /// `None` when the points are not in their order: they are then of
-    /// different starts.
-    pub fn of(create: Span, start: Span, ready: &Ready) -> Option<Self> {
-        start.start.since(create.end)?;
-        Some(Self {
-            create: create.end.since(create.start)?,
-            started: ready.t_200.since(start.start)?,
-            start_total: ready.t_200.since(create.start)?,
-        })
-    }
+/// Whether a reference names what a run has pulled, this one or another that
+/// could not tidy up: an image cannot be given a label without changing it, so
+/// the repositories of our registry carry it in their name.
+fn is_ours(reference: &str) -> bool {
+    let ours = |repository: &str| repository.split('/').next() == Some(LABEL);
+    reference
+        .strip_prefix("127.0.0.1:")
+        .and_then(|rest| rest.split_once('/'))
+        .is_some_and(|(_port, repository)| ours(repository))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clock::MonoNs;
 
-    fn span(start_us: u64, end_us: u64) -> Span {
-        let at = |us| MonoNs(us * 1_000);
-        Span {
-            start: at(start_us),
-            end: at(end_us),
+    #[test]
+    fn only_what_came_from_our_repositories_is_ours() {
+        for ours in [
+            "127.0.0.1:41234/base-image-cost/gin/scratch@sha256:0123",
+            "127.0.0.1:5000/base-image-cost/bases/debian:measured",
+        ] {
+            assert!(is_ours(ours), "{ours}");
+        }
+        for theirs in [
+            "127.0.0.1:41234/gin/scratch@sha256:0123",
+            "127.0.0.1:41234/base-image-costs/gin",
+            "127.0.0.1:41234/x/base-image-cost/gin",
+            "example.test:5000/base-image-cost/gin",
+            "base-image-cost/gin:latest",
+            "base-image-cost",
+        ] {
+            assert!(!is_ours(theirs), "{theirs}");
         }
     }
 
     #[test]
-    fn phases_lie_between_the_points_that_name_them() {
+    fn through_a_port_nobody_sees_the_exec() {
         let ready = Ready {
-            t_listen: MonoNs(1_350_000),
-            t_200: MonoNs(1_400_000),
-            attempts: 2,
+            t_listen: MonoNs(1),
+            t_200: MonoNs(2),
+            attempts: 3,
         };
-        let phases = Phases::of(span(1_000, 1_100), span(1_150, 1_300), &ready).unwrap();
-        let us = Duration::from_micros;
-        assert_eq!((phases.create, phases.started), (us(100), us(250)));
-        assert_eq!(phases.start_total, us(400));
-        // The points of two starts.
-        assert_eq!(
-            Phases::of(span(1_000, 1_151), span(1_150, 1_300), &ready),
-            None
-        );
-        assert_eq!(
-            Phases::of(span(1_000, 1_100), span(1_401, 1_500), &ready),
-            None
-        );
+        let expected = Answered {
+            t_exec: None,
+            t_200: MonoNs(2),
+            attempts: 3,
+        };
+        assert_eq!(Answered::from(ready), expected);
     }
 }

@@ -41,6 +41,11 @@ pub enum Depth {
     Thorough,
     /// A full run whose data root is on a disk.
     Disk,
+    /// Two versions up to the first look at them. They stop together, whoever
+    /// is known well enough: a block without one of them is no pair.
+    FirstLook,
+    /// The same, gone on with up to the second look.
+    SecondLook,
 }
 
 impl Depth {
@@ -55,6 +60,8 @@ impl Depth {
             Self::Full => LOOKS,
             Self::Thorough => LOOKS_THOROUGH,
             Self::Disk => LOOKS_DISK,
+            Self::FirstLook => &LOOKS[..1],
+            Self::SecondLook => &LOOKS[1..],
         }
     }
 }
@@ -111,7 +118,9 @@ impl Protocol {
     pub fn warm_ups(&self) -> u32 {
         match self.depth {
             Depth::Quick => WARM_UPS_QUICK,
-            Depth::Full | Depth::Thorough | Depth::Disk => WARM_UPS,
+            Depth::Full | Depth::Thorough | Depth::Disk | Depth::FirstLook => WARM_UPS,
+            // The engine has not been left since the first look.
+            Depth::SecondLook => 0,
         }
     }
 

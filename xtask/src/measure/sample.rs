@@ -94,8 +94,8 @@ fn filled(mut row: SampleRow, measured: &Measured) -> SampleRow {
     }
     if let Some(start) = &measured.start {
         row.create_ns = ns(start.phases.create);
-        row.engine_ns = ns(start.phases.engine);
-        row.app_ns = ns(start.phases.app);
+        row.engine_ns = start.phases.engine.and_then(ns);
+        row.app_ns = start.phases.app.and_then(ns);
         row.start_total_ns = ns(start.phases.start_total);
         row.probe_attempts = Some(u64::from(start.attempts));
     }

@@ -11,6 +11,35 @@ pub const SHAPED: &str = "100mbit";
 /// The variant's name in the samples of the control cell.
 pub const CONTROL: &str = "control";
 
+/// How readiness is seen: two methods, whose times do not compare.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Probe {
+    /// From within the container's network namespace, as in the lab.
+    Namespace,
+    /// Through a published port: on an engine whose containers are not ours to
+    /// enter.
+    PublishedPort,
+}
+
+impl Probe {
+    /// The word in the CSV files.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Namespace => "namespace",
+            Self::PublishedPort => "published_port",
+        }
+    }
+
+    /// What is appended to the names of what holds such times, so that those of
+    /// both methods never stand in one file.
+    pub fn suffix(self) -> &'static str {
+        match self {
+            Self::Namespace => "",
+            Self::PublishedPort => "-docker",
+        }
+    }
+}
+
 /// One way to time a variant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Scenario {
@@ -92,13 +121,16 @@ pub type Goal = (fn(&SampleRow) -> Option<u64>, Precision);
 /// what the earlier ones leave behind.
 ///
 /// On tmpfs nothing is written back and no page can be dropped, so the
-/// scenarios about that exist on a disk only. A slower network changes pulls
-/// and nothing else.
-pub fn of_session(profile: &str, data_root_fs: &str) -> &'static [Scenario] {
+/// scenarios about that exist on a disk only; and not on an engine of
+/// somebody's, whose machine and data root are not ours to meddle with. A
+/// slower network changes pulls and nothing else.
+pub fn of_session(probe: Probe, profile: &str, data_root_fs: &str) -> &'static [Scenario] {
     use Scenario::{CacheDropped, NodeCold, PullDurable, Redeploy, Warm};
-    match (profile, data_root_fs) {
-        (UNSHAPED, "tmpfs") => &[NodeCold, Warm, Redeploy],
-        (UNSHAPED, _) => &[NodeCold, Warm, CacheDropped, PullDurable],
+    match (probe, profile, data_root_fs) {
+        (Probe::PublishedPort, UNSHAPED, _) | (_, UNSHAPED, "tmpfs") => {
+            &[NodeCold, Warm, Redeploy]
+        }
+        (Probe::Namespace, UNSHAPED, _) => &[NodeCold, Warm, CacheDropped, PullDurable],
         _ => &[NodeCold, Redeploy],
     }
 }
@@ -117,14 +149,24 @@ mod tests {
 
     #[test]
     fn a_visit_begins_with_the_pull_that_the_rest_needs() {
-        for (profile, fs) in [(UNSHAPED, "tmpfs"), (UNSHAPED, "ext4"), (SHAPED, "tmpfs")] {
-            let scenarios = of_session(profile, fs);
-            assert_eq!(scenarios[0], Scenario::NodeCold);
-            let published = |it: &Scenario| it.is_of_node() != it.is_of_start();
-            assert!(scenarios.iter().all(published), "{profile} {fs}");
-            let on_tmpfs = fs == "tmpfs";
-            let of_disks = [Scenario::CacheDropped, Scenario::PullDurable];
-            assert!(!on_tmpfs || of_disks.iter().all(|it| !scenarios.contains(it)));
+        let of_disks = [Scenario::CacheDropped, Scenario::PullDurable];
+        let sessions = [(UNSHAPED, "tmpfs"), (UNSHAPED, "ext4"), (SHAPED, "tmpfs")];
+        for probe in [Probe::Namespace, Probe::PublishedPort] {
+            for (profile, fs) in sessions {
+                let scenarios = of_session(probe, profile, fs);
+                assert_eq!(scenarios[0], Scenario::NodeCold);
+                let published = |it: &Scenario| it.is_of_node() != it.is_of_start();
+                assert!(scenarios.iter().all(published), "{probe:?} {profile} {fs}");
+                let is_of_disk = of_disks.iter().any(|it| scenarios.contains(it));
+                assert_eq!(is_of_disk, probe == Probe::Namespace && fs == "ext4");
+            }
         }
+    }
+
+    #[test]
+    fn times_of_two_methods_never_share_a_name() {
+        let (inside, outside) = (Probe::Namespace, Probe::PublishedPort);
+        assert_ne!(inside.word(), outside.word());
+        assert_ne!(inside.suffix(), outside.suffix());
     }
 }

@@ -120,22 +120,19 @@ struct Place {
 impl Session<'_, '_> {
     fn warm_up(&mut self, cycles: u32) -> Result<()> {
         for _ in 0..cycles {
-            for state in &self.states {
-                for &scenario in &state.item.scenarios {
+            for state in &mut self.states {
+                let Item { target, scenarios } = state.item;
+                for &scenario in scenarios {
                     // Whatever a warm-up gives is discarded, its failure too:
                     // the first block will meet it again and record it.
-                    if self
-                        .taker
-                        .take(&state.item.target, scenario)
-                        .outcome
-                        .is_err()
-                    {
+                    if let Err(invalid) = self.taker.take(target, scenario).outcome {
+                        if invalid.word == ErrorWord::NotCold.word() {
+                            state.not_cold.push(scenario);
+                        }
                         break;
                     }
                 }
-                (self.on)(Event::WarmedUp {
-                    target: &state.item.target,
-                })?;
+                (self.on)(Event::WarmedUp { target })?;
             }
         }
         Ok(())
@@ -266,6 +263,8 @@ struct State<'a> {
     item: &'a Item,
     samples: Vec<SampleRow>,
     stopped: Vec<Scenario>,
+    /// Those that were not cold in a warm-up.
+    not_cold: Vec<Scenario>,
 }
 
 impl<'a> State<'a> {
@@ -274,6 +273,7 @@ impl<'a> State<'a> {
             item,
             samples: Vec::new(),
             stopped: Vec::new(),
+            not_cold: Vec::new(),
         }
     }
 
@@ -308,11 +308,17 @@ impl<'a> State<'a> {
 
     /// Noise passes; any other cause will come again, and may cost a time-out.
     fn is_hopeless(&self, scenario: Scenario) -> bool {
+        // What a warm-up has found there already is there for the whole session.
+        let failures_max = if self.not_cold.contains(&scenario) {
+            1
+        } else {
+            FAILURES_MAX
+        };
         let failed = |row: &SampleRow| row.invalid.is_some_and(|word| word != ErrorWord::Disturbed);
         let mut of_scenario = self
             .samples_of(scenario)
             .filter(|row| row.invalid != Some(ErrorWord::Disturbed));
-        of_scenario.clone().count() >= FAILURES_MAX && of_scenario.all(failed)
+        of_scenario.clone().count() >= failures_max && of_scenario.all(failed)
     }
 
     /// A cold start this long has a small spread beside its length, and its
@@ -322,13 +328,15 @@ impl<'a> State<'a> {
         total.is_some_and(|total| Duration::from_nanos(total.median) > LONG_SAMPLE)
     }
 
+    /// A time that the probe does not see decides nothing, as long as another
+    /// one does.
     fn is_precise(&self, scenario: Scenario) -> bool {
-        let goals = scenario.goals();
-        let reached = goals.iter().all(|(of, precision)| {
-            self.summary(scenario, of)
-                .is_some_and(|summary| precision.reached(&summary))
+        let mut reached = scenario.goals().iter().filter_map(|(of, precision)| {
+            let summary = self.summary(scenario, of)?;
+            Some(precision.reached(&summary))
         });
-        reached && !goals.is_empty()
+        // Of none at all, all would be.
+        reached.next().is_some_and(|first| first) && reached.all(|it| it)
     }
 
     fn samples_of(&self, scenario: Scenario) -> impl Iterator<Item = &SampleRow> + Clone {

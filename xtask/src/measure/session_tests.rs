@@ -7,6 +7,7 @@ use anyhow::{Result, bail};
 use hyper::Method;
 
 use super::{
+    ledger::Ledger,
     noise::Look,
     probe::{NotReady, ProbeSpec},
     protocol::{Depth, Protocol},
@@ -15,7 +16,7 @@ use super::{
     session::{Event, Item, run},
     subject::Subject,
     visit::{BaseImage, Lane, Target},
-    watch::{Outcome, Started},
+    watch::{Answered, StartFailure},
 };
 use crate::{
     clock::MonoNs,
@@ -26,6 +27,7 @@ use crate::{
 };
 
 const MS: u64 = 1_000_000;
+const PORT: u16 = 8080;
 
 /// A subject whose clock only moves when it does something.
 #[derive(Default)]
@@ -35,6 +37,8 @@ struct Scripted {
     served: RefCell<Vec<Exchange>>,
     /// Its service never answers.
     mute: Option<&'static str>,
+    /// Nobody sees when it executes a program.
+    from_outside: bool,
     /// Its store keeps what it had: the second pull fetches nothing.
     keeps_images: bool,
     pulled: RefCell<Vec<String>>,
@@ -166,7 +170,8 @@ impl Subject for Scripted {
         })
     }
 
-    fn create(&self, reference: &str) -> Result<(String, Span)> {
+    fn create(&self, reference: &str, port: u16) -> Result<(String, Span)> {
+        assert_eq!(port, PORT);
         self.say(format!("create {reference}"));
         let start = self.pass(MS);
         Ok((
@@ -178,7 +183,11 @@ impl Subject for Scripted {
         ))
     }
 
-    fn start(&self, container: &str, probe: &ProbeSpec) -> Result<(MonoNs, Outcome)> {
+    fn start(
+        &self,
+        container: &str,
+        probe: &ProbeSpec,
+    ) -> Result<(MonoNs, Result<Answered, StartFailure>)> {
         self.say(format!("start {container}"));
         let sent = self.pass(MS);
         if self.mute == Some(container) {
@@ -187,16 +196,14 @@ impl Subject for Scripted {
                 Err(NotReady::NeverListened { port: probe.port }.into()),
             ));
         }
-        let (t_exec, t_listen) = (self.pass(100 * MS), self.pass(MS));
+        let t_exec = self.pass(100 * MS);
         let slower = self.slower.filter(|(name, _)| *name == container);
         let starts = self.starts.replace(self.starts.get() + 1);
-        let t_200 = self.pass(MS + slower.map_or(0, |(_, ms)| ms * starts * MS));
+        let t_200 = self.pass(2 * MS + slower.map_or(0, |(_, ms)| ms * starts * MS));
         Ok((
             sent,
-            Ok(Started {
-                pid: 1,
-                t_exec,
-                t_listen,
+            Ok(Answered {
+                t_exec: (!self.from_outside).then_some(t_exec),
                 t_200,
                 attempts: 3,
             }),
@@ -237,7 +244,7 @@ fn target(name: &str) -> Target {
             .collect(),
         layers,
         probe: ProbeSpec {
-            port: 8080,
+            port: PORT,
             path: "/".to_owned(),
             status: 200,
             body: vec![],
@@ -268,6 +275,7 @@ fn session(subject: &Scripted, items: &[Item], depth: Depth, kept: &[SampleRow])
     let lane = Lane {
         subject,
         take_log: &|| std::mem::take(&mut *subject.served.borrow_mut()),
+        ledger: &Ledger::default(),
     };
     let protocol = Protocol::new(7, depth);
     let look = || Some(subject.look());
@@ -411,6 +419,22 @@ fn a_full_session_looks_at_fifteen_blocks_and_stops_when_nothing_varies() {
 }
 
 #[test]
+fn a_probe_from_outside_leaves_two_phases_empty_and_is_done_without_them() {
+    let subject = Scripted {
+        from_outside: true,
+        ..Scripted::default()
+    };
+    let rows = samples(&subject, &["a"], Depth::Full);
+    assert_eq!(rows.len(), 15 * 2, "nothing varies");
+    for row in &rows {
+        assert_eq!((row.engine_ns, row.app_ns), (None, None));
+        assert_eq!(row.create_ns, Some(20 * MS));
+        assert_eq!(row.start_total_ns, Some(123 * MS));
+        assert_eq!(row.invalid, None);
+    }
+}
+
+#[test]
 fn what_varies_goes_on_and_what_accompanies_it_too() {
     let subject = Scripted {
         slower: Some(("b", 1)),
@@ -528,6 +552,26 @@ fn a_pull_that_finds_its_image_there_is_no_sample() {
             (Some(ErrorWord::NotCold), Some(false), None)
         );
     }
+}
+
+#[test]
+fn what_a_warm_up_found_there_is_tried_once_more_and_the_others_go_on() {
+    let subject = Scripted {
+        keeps_images: true,
+        pulled: RefCell::new(vec!["a".to_owned()]),
+        ..Scripted::default()
+    };
+    let items = [item("a", BOTH), item("c", &[Scenario::Control])];
+    let outcome = session(&subject, &items, Depth::Full, &[]);
+    let of_a = outcome.rows.iter().filter(|row| row.variant == "a");
+    let words: Vec<_> = of_a.map(|row| row.invalid).collect();
+    assert_eq!(words, [Some(ErrorWord::NotCold)]);
+    assert_eq!(outcome.stopped, [("a".to_owned(), 1)]);
+    // Two warm-ups and one sample of each, and then nothing is left to decide.
+    assert_eq!(count(&outcome.rows, "c", "control"), 1);
+    let calls = subject.calls.take();
+    let pulls = calls.iter().filter(|call| *call == "pull a").count();
+    assert_eq!(pulls, 3);
 }
 
 #[test]

@@ -13,7 +13,7 @@ use super::{
     exec_events::ExecEvents,
     pids::EngineNs,
     probe::ProbeSpec,
-    watch::{Outcome, watch_start},
+    watch::{Answered, StartFailure, watch_start},
 };
 use crate::{
     clock::MonoNs,
@@ -32,7 +32,8 @@ const SETTLE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// An engine under measurement.
 pub trait Subject {
-    /// Removes every container and image, so that the next pull is cold.
+    /// Removes every container and image that is ours, so that the next pull is
+    /// cold.
     fn empty(&self) -> Result<()>;
     /// Removes one image, and every layer that no other image has.
     fn forget(&self, reference: &str) -> Result<()>;
@@ -44,10 +45,17 @@ pub trait Subject {
     fn sync_data_root(&self) -> Result<MonoNs>;
     /// Pulls an image: request written → response EOF.
     fn pull(&self, reference: &str) -> Result<Span>;
-    /// Creates a container: its id, and the request's span.
-    fn create(&self, reference: &str) -> Result<(String, Span)>;
-    /// Starts a container and follows it to its first complete right answer.
-    fn start(&self, container: &str, probe: &ProbeSpec) -> Result<(MonoNs, Outcome)>;
+    /// Creates a container whose service will listen on `port`: its id, and the
+    /// request's span.
+    fn create(&self, reference: &str, port: u16) -> Result<(String, Span)>;
+    /// Starts a container and follows it to its first complete right answer: when
+    /// the request was sent, and the outcome. A service that does not get ready
+    /// is an outcome; an error is what the engine says when it cannot start it.
+    fn start(
+        &self,
+        container: &str,
+        probe: &ProbeSpec,
+    ) -> Result<(MonoNs, Result<Answered, StartFailure>)>;
     /// Ends and removes a container.
     fn remove(&self, container: &str) -> Result<()>;
 }
@@ -71,18 +79,7 @@ impl Subject for LabSubject<'_> {
     }
 
     fn settle(&self) -> Result<()> {
-        rustix::fs::sync();
-        let deadline = Instant::now() + SETTLE_TIMEOUT;
-        while dirty_kilobytes()? > SETTLED_KILOBYTES {
-            if Instant::now() > deadline {
-                bail!(
-                    "this machine keeps writing: {} kB are dirty after a minute",
-                    dirty_kilobytes()?
-                );
-            }
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        Ok(())
+        settle_this_machine()
     }
 
     fn drop_caches(&self) -> Result<()> {
@@ -100,18 +97,23 @@ impl Subject for LabSubject<'_> {
         self.0.client().pull(reference)
     }
 
-    fn create(&self, reference: &str) -> Result<(String, Span)> {
+    // Its containers have no network that a port could be published in.
+    fn create(&self, reference: &str, _port: u16) -> Result<(String, Span)> {
         self.0.client().create(reference)
     }
 
-    fn start(&self, container: &str, probe: &ProbeSpec) -> Result<(MonoNs, Outcome)> {
+    fn start(
+        &self,
+        container: &str,
+        probe: &ProbeSpec,
+    ) -> Result<(MonoNs, Result<Answered, StartFailure>)> {
         let events = ExecEvents::subscribe()?;
         let engine = EngineNs {
             init_pid: self.0.pid(),
         };
         let watch = watch_start(events, engine, probe.clone(), MonoNs::now() + READY_TIMEOUT)?;
         match self.0.client().start(container) {
-            Ok(span) => Ok((span.start, watch.join())),
+            Ok(span) => Ok((span.start, watch.join().map(Answered::from))),
             Err(error) => {
                 // The engine's own words say more than that nothing started.
                 let _ = watch.cancel();
@@ -123,6 +125,25 @@ impl Subject for LabSubject<'_> {
     fn remove(&self, container: &str) -> Result<()> {
         self.0.client().remove_container(container)
     }
+}
+
+/// Waits until what has been written has reached its device, whoever wrote it.
+///
+/// # Errors
+/// When the machine goes on writing for a minute.
+pub(super) fn settle_this_machine() -> Result<()> {
+    rustix::fs::sync();
+    let deadline = Instant::now() + SETTLE_TIMEOUT;
+    while dirty_kilobytes()? > SETTLED_KILOBYTES {
+        if Instant::now() > deadline {
+            bail!(
+                "this machine keeps writing: {} kB are dirty after a minute",
+                dirty_kilobytes()?
+            );
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    Ok(())
 }
 
 /// A file of the kernel takes a word and keeps no bytes: there is nothing to

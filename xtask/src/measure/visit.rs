@@ -11,6 +11,7 @@ use std::collections::BTreeSet;
 use anyhow::Result;
 
 use super::{
+    ledger::{Ledger, Part},
     probe::ProbeSpec,
     scenario::Scenario,
     subject::Subject,
@@ -19,6 +20,7 @@ use super::{
 use crate::{
     clock::MonoNs,
     digest::Digest,
+    engine::Span,
     proxy::{
         Exchange,
         cold::{Blob, prove_cold},
@@ -126,12 +128,27 @@ impl Invalid {
 pub struct Lane<'a> {
     pub subject: &'a dyn Subject,
     pub take_log: &'a dyn Fn() -> Vec<Exchange>,
+    /// Where its time goes.
+    pub ledger: &'a Ledger,
 }
 
 impl Lane<'_> {
     /// Brings the engine into the state that the scenario begins with. Nothing
     /// of it is timed.
     pub fn prepare(&self, scenario: Scenario, target: &Target) -> Result<(), Invalid> {
+        let part = match Part::of(scenario) {
+            Part::Proofs => Part::Proofs,
+            _ => Part::Preparing,
+        };
+        self.ledger.book(part, || self.make_ready(scenario, target))?;
+        self.ledger
+            .book(Part::Settling, || self.subject.settle())
+            .map_err(Invalid::because("disturbed"))?;
+        (self.take_log)();
+        Ok(())
+    }
+
+    fn make_ready(&self, scenario: Scenario, target: &Target) -> Result<(), Invalid> {
         let subject = self.subject;
         let (prepared, word) = match scenario {
             Scenario::NodeCold | Scenario::PullDurable | Scenario::PullDirect => {
@@ -145,10 +162,7 @@ impl Lane<'_> {
             Scenario::Redeploy => (self.keep_only_the_base(target), "pull_failed"),
             Scenario::Control => (self.have_started(target), "start_failed"),
         };
-        prepared.map_err(Invalid::because(word))?;
-        subject.settle().map_err(Invalid::because("disturbed"))?;
-        (self.take_log)();
-        Ok(())
+        prepared.map_err(Invalid::because(word))
     }
 
     /// Takes the times. What the subject's store held is proved afterwards, by
@@ -156,6 +170,11 @@ impl Lane<'_> {
     ///
     /// Method: METHODOLOGY.md, "Pull and start".
     pub fn measure(&self, scenario: Scenario, target: &Target) -> Result<Measured, Invalid> {
+        self.ledger
+            .book(Part::of(scenario), || self.timed(scenario, target))
+    }
+
+    fn timed(&self, scenario: Scenario, target: &Target) -> Result<Measured, Invalid> {
         match scenario {
             Scenario::NodeCold => self.pull_and_start(target, &target.blobs),
             Scenario::Redeploy => self.pull_and_start(target, &blobs_above_the_base(target)),
@@ -179,7 +198,7 @@ impl Lane<'_> {
 
     fn have_started(&self, target: &Target) -> Result<()> {
         self.subject.pull(&target.reference)?;
-        let (container, _) = self.subject.create(&target.reference)?;
+        let (container, _) = self.create(target)?;
         let outcome = self.subject.start(&container, &target.probe);
         self.subject.remove(&container)?;
         outcome?.1?;
@@ -241,24 +260,27 @@ impl Lane<'_> {
         })
     }
 
+    fn create(&self, target: &Target) -> Result<(String, Span)> {
+        self.subject.create(&target.reference, target.probe.port)
+    }
+
     fn start(&self, target: &Target) -> Result<Start, Invalid> {
         let (container, create) = self
-            .subject
-            .create(&target.reference)
+            .create(target)
             .map_err(Invalid::because("start_failed"))?;
         let outcome = self.subject.start(&container, &target.probe);
         // Outside the timed span, and whatever the outcome: a container left
         // running would disturb every later sample.
         let removed = self.subject.remove(&container);
         let (start_sent, outcome) = outcome.map_err(Invalid::because("start_failed"))?;
-        let started = outcome.map_err(|failure| Invalid::new(failure.word(), failure))?;
+        let answered = outcome.map_err(|failure| Invalid::new(failure.word(), failure))?;
         removed.map_err(Invalid::because("start_failed"))?;
         let requests = Requests {
             create_sent: create.start,
             create_answered: create.end,
             start_sent,
         };
-        let phases = StartPhases::of(requests, &started).ok_or_else(|| {
+        let phases = StartPhases::of(requests, &answered).ok_or_else(|| {
             Invalid::new(
                 "probe_failed",
                 "the points of the start are not in their order",
@@ -266,8 +288,8 @@ impl Lane<'_> {
         })?;
         Ok(Start {
             phases,
-            attempts: started.attempts,
-            end: started.t_200,
+            attempts: answered.attempts,
+            end: answered.t_200,
         })
     }
 }
@@ -282,7 +304,7 @@ fn blobs_above_the_base(target: &Target) -> Vec<Blob> {
 
 /// A pull whose store held nothing of what was `expected`, and everything else.
 fn proven(
-    span: crate::engine::Span,
+    span: Span,
     target: &Target,
     expected: &[Blob],
     log: &[Exchange],

@@ -37,6 +37,25 @@ pub struct Started {
     pub attempts: u32,
 }
 
+/// A start that was answered, as far as a subject sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Answered {
+    /// None where nobody sees the exec.
+    pub t_exec: Option<MonoNs>,
+    pub t_200: MonoNs,
+    pub attempts: u32,
+}
+
+impl From<Started> for Answered {
+    fn from(started: Started) -> Self {
+        Self {
+            t_exec: Some(started.t_exec),
+            t_200: started.t_200,
+            attempts: started.attempts,
+        }
+    }
+}
+
 #[derive(Debug, thiserror::Error)]
 pub enum StartFailure {
     #[error(transparent)]
@@ -183,10 +202,10 @@ pub struct Requests {
 pub struct Phases {
     /// Create request to its response.
     pub create: Duration,
-    /// Start request to the entrypoint's exec.
-    pub engine: Duration,
-    /// The entrypoint's exec to the first 200.
-    pub app: Duration,
+    /// Start request to the entrypoint's exec, where that is seen.
+    pub engine: Option<Duration>,
+    /// The entrypoint's exec to the first 200, where the exec is seen.
+    pub app: Option<Duration>,
     /// Create request to the first 200.
     pub start_total: Duration,
 }
@@ -194,13 +213,22 @@ pub struct Phases {
 impl Phases {
     /// `None` when the points are not in their order: they are then of
     /// different starts.
-    pub fn of(requests: Requests, started: &Started) -> Option<Self> {
+    pub fn of(requests: Requests, answered: &Answered) -> Option<Self> {
+        let Answered { t_exec, t_200, .. } = *answered;
         requests.start_sent.since(requests.create_answered)?;
+        t_200.since(requests.start_sent)?;
+        let (engine, app) = match t_exec {
+            Some(t_exec) => (
+                Some(t_exec.since(requests.start_sent)?),
+                Some(t_200.since(t_exec)?),
+            ),
+            None => (None, None),
+        };
         Some(Self {
             create: requests.create_answered.since(requests.create_sent)?,
-            engine: started.t_exec.since(requests.start_sent)?,
-            app: started.t_200.since(started.t_exec)?,
-            start_total: started.t_200.since(requests.create_sent)?,
+            engine,
+            app,
+            start_total: t_200.since(requests.create_sent)?,
         })
     }
 }
@@ -213,11 +241,17 @@ mod tests {
         MonoNs(us * 1_000)
     }
 
-    fn started() -> Started {
-        Started {
-            pid: 7,
-            t_exec: at(1_300),
-            t_listen: at(1_350),
+    fn requests(start_sent_us: u64) -> Requests {
+        Requests {
+            create_sent: at(1_000),
+            create_answered: at(1_100),
+            start_sent: at(start_sent_us),
+        }
+    }
+
+    fn answered(t_exec: Option<MonoNs>) -> Answered {
+        Answered {
+            t_exec,
             t_200: at(1_400),
             attempts: 2,
         }
@@ -225,24 +259,24 @@ mod tests {
 
     #[test]
     fn phases_lie_between_the_points_that_name_them() {
-        let requests = Requests {
-            create_sent: at(1_000),
-            create_answered: at(1_100),
-            start_sent: at(1_150),
-        };
-        let phases = Phases::of(requests, &started()).unwrap();
         let us = Duration::from_micros;
-        assert_eq!((phases.create, phases.engine), (us(100), us(150)));
-        assert_eq!((phases.app, phases.start_total), (us(100), us(400)));
+        let phases = Phases::of(requests(1_150), &answered(Some(at(1_300)))).unwrap();
+        assert_eq!((phases.engine, phases.app), (Some(us(150)), Some(us(100))));
+        assert_eq!((phases.create, phases.start_total), (us(100), us(400)));
+        let unseen = Phases::of(requests(1_150), &answered(None)).unwrap();
+        assert_eq!((unseen.engine, unseen.app), (None, None));
+        assert_eq!((unseen.create, unseen.start_total), (us(100), us(400)));
     }
 
     #[test]
-    fn an_exec_before_the_start_request_is_another_start() {
-        let requests = Requests {
-            create_sent: at(1_000),
-            create_answered: at(1_100),
-            start_sent: at(1_301),
-        };
-        assert_eq!(Phases::of(requests, &started()), None);
+    fn points_that_are_not_in_their_order_are_of_different_starts() {
+        let execs = [Some(at(1_300)), None];
+        let of = |start_sent_us, exec| Phases::of(requests(start_sent_us), &answered(exec));
+        for exec in execs {
+            assert_eq!(of(1_099, exec), None, "started before it was created");
+            assert_eq!(of(1_401, exec), None, "answered before it was started");
+        }
+        assert_eq!(of(1_301, execs[0]), None, "there before it was started");
+        assert_eq!(of(1_150, Some(at(1_401))), None, "answered before it ran");
     }
 }

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 
 use super::{
     cell::ErrorWord,
+    cost::CostRow,
     exact::{BaseRow, LayerRow, SizeRow},
     limits::LimitRow,
     row::{FieldInfo, Row},
@@ -22,6 +23,7 @@ const UNITS: &[(&str, &str)] = &[
     ("_us", "µs"),
     ("_ns", "ns"),
     ("_permille", "‰"),
+    ("_microusd_per_month", "millionths of a US dollar per month"),
 ];
 
 /// `readme` with its dictionary brought up to date; `None` without the marks
@@ -37,6 +39,7 @@ fn dictionary() -> String {
         file::<SizeRow>("sizes.csv"),
         file::<LayerRow>("layers.csv"),
         file::<BaseRow>("bases.csv"),
+        file::<CostRow>("cost.csv"),
         file::<NodeRow>("<machine>/node.csv"),
         file::<StartRow>("<machine>/start.csv"),
         file::<LimitRow>("<machine>/limits.csv"),
@@ -142,6 +145,7 @@ mod tests {
         check::<SizeRow>(&mut columns);
         check::<LayerRow>(&mut columns);
         check::<BaseRow>(&mut columns);
+        check::<CostRow>(&mut columns);
         check::<NodeRow>(&mut columns);
         check::<StartRow>(&mut columns);
         check::<LimitRow>(&mut columns);
@@ -149,7 +153,7 @@ mod tests {
         check::<EnvironmentRow>(&mut columns);
         check::<ProofRow>(&mut columns);
         for column in columns {
-            let units = ["bytes", "us", "ns", "permille"];
+            let units = ["bytes", "us", "ns", "permille", "microusd"];
             let has_unit = column.split('_').any(|part| units.contains(&part));
             assert_eq!(
                 has_unit,

@@ -1,8 +1,8 @@
 //! The rows of `results/`: what stands in them, when they move, and how they
 //! get in and out of CSV files.
 //!
-//! `row` says what a row is and `cell` what stands in it; `exact` and `timings`
-//! are the files' columns; `table` reads and writes a file; `keep` and
+//! `row` says what a row is and `cell` what stands in it; `exact`, `cost` and
+//! `timings` are the files' columns; `table` reads and writes a file; `keep` and
 //! `session` decide whether a committed row stays; `summarise` makes the rows of
 //! a session from its samples, and `limits` those that hold its times against
 //! what the machine could do at best. `machine` names the folder
@@ -10,6 +10,7 @@
 //! explains every column to the reader.
 
 pub mod cell;
+pub mod cost;
 pub mod dictionary;
 pub mod exact;
 pub mod facts;

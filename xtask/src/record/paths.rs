@@ -14,6 +14,10 @@ pub fn bases(results: &Path) -> PathBuf {
     results.join("bases.csv")
 }
 
+pub fn cost(results: &Path) -> PathBuf {
+    results.join("cost.csv")
+}
+
 /// The timings of one machine; the functions below take this folder.
 pub fn machine(results: &Path, name: &str) -> PathBuf {
     results.join(name)

@@ -49,6 +49,21 @@ pub fn columns<R: Row>() -> Vec<String> {
     R::FIELDS.iter().flat_map(FieldInfo::columns).collect()
 }
 
+/// The columns that count something, and the places they stand at: whole
+/// numbers that are no part of the key.
+pub fn numbers<R: Row>() -> Vec<(usize, &'static str)> {
+    let mut found = Vec::new();
+    let mut place = 0;
+    for field in R::FIELDS {
+        let is_number = field.form == <u64 as Cell>::FORM && field.suffixes == [""];
+        if is_number && !R::KEY.contains(&field.name) {
+            found.push((place, field.name));
+        }
+        place += field.suffixes.len();
+    }
+    found
+}
+
 /// A value that fills one or several neighbouring cells.
 pub trait Field: Sized {
     const FORM: &'static str;

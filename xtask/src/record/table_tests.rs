@@ -83,6 +83,7 @@ fn every_kind_of_row_reads_what_it_writes() {
     check::<SizeRow>();
     check::<LayerRow>();
     check::<super::exact::BaseRow>();
+    check::<super::cost::CostRow>();
     check::<NodeRow>();
     check::<StartRow>();
     check::<SampleRow>();

@@ -12,7 +12,7 @@ use crate::{
     engine::rootfs,
     measure::{
         protocol::{Depth, LONG_SAMPLE, Protocol},
-        scenario::{SHAPED, Scenario, of_session},
+        scenario::{SHAPED, Scenario},
     },
     progress::plan::{Plan, PlannedSession},
     record::{exact::SizeRow, session::Unit},
@@ -49,7 +49,8 @@ pub fn plan(state: &State, work: &Work, units: &[Stale], depth: Depth) -> Plan {
         .iter()
         .map(|stale| expected(state, &stale.unit, &protocol))
         .sum();
-    let fresh = !rootfs::archive(&state.project.lab()).is_file();
+    let on_host = state.step.lab.is_host();
+    let fresh = !on_host && !rootfs::archive(&state.project.lab()).is_file();
     let (lab_bytes, lab_time) = if fresh {
         (LAB_DOWNLOAD_BYTES, rootfs::USUAL_TIME)
     } else {
@@ -59,7 +60,11 @@ pub fn plan(state: &State, work: &Work, units: &[Stale], depth: Depth) -> Plan {
         counts: work.rows,
         download_bytes: DOWNLOAD_PER_BASE_BYTES * work.bases.len() as u64 + lab_bytes,
         space_bytes: LARGEST_IMAGE_BYTES * 4,
-        space_at: "memory, or target/lab where that is short".to_owned(),
+        space_at: if on_host {
+            "the engine's own store and target/lab".to_owned()
+        } else {
+            "memory, or target/lab where that is short".to_owned()
+        },
         sessions: sessions.collect(),
         expected: measuring
             + BASE_TIME * work.bases.len() as u32
@@ -88,16 +93,21 @@ fn expected(state: &State, unit: &Unit, protocol: &Protocol) -> Duration {
             );
             state.sizes.get(&key)
         });
-    rows.map(|row| visits(row, unit, protocol)).sum()
+    let scenarios = state.scenarios(unit);
+    rows.map(|row| visits(row, unit, scenarios, protocol)).sum()
 }
 
 /// The same for one variant.
-fn visits(row: Option<&SizeRow>, unit: &Unit, protocol: &Protocol) -> Duration {
+fn visits(
+    row: Option<&SizeRow>,
+    unit: &Unit,
+    scenarios: &[Scenario],
+    protocol: &Protocol,
+) -> Duration {
     let whole = row.and_then(|row| row.transfer_bytes);
     let whole = pull(whole.unwrap_or(UNKNOWN_TRANSFER_BYTES), unit);
     let above_base = row.and_then(|row| row.app_transfer_bytes);
     let above_base = pull(above_base.unwrap_or_default(), unit);
-    let scenarios = of_session(&unit.profile, &unit.data_root_fs);
     let visit: Duration = scenarios
         .iter()
         .map(|scenario| {

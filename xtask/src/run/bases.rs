@@ -4,11 +4,15 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 
-use super::{State, Workbench, confirm_host_package, hold, prepare_host};
+use super::{Workbench, confirm_host_package, hold, prepare_host};
 use crate::{
-    bases::{self, Base, Entry, Lock, Origin, Rebuild, provide::Workshop, upstream},
+    bases::{
+        self, Base, Entry, Lock, Origin, Rebuild,
+        provide::{Provider, Workshop},
+        upstream,
+    },
     clean,
-    cli::{BaseOptions, LabOptions, SourceChoice, Step},
+    cli::{BaseOptions, LabOptions, SourceChoice},
     elevate,
     engine::Lock as EngineLock,
     files,
@@ -63,31 +67,49 @@ pub fn update(
     source: Option<SourceChoice>,
     options: &BaseOptions,
 ) -> Result<ExitCode> {
-    let platform = super::state::host_platform()?.to_string();
-    let known = bases::Bases::load(project, &platform)?;
+    let platform = super::state::host_platform()?;
+    let platform_name = platform.to_string();
+    let known = bases::Bases::load(project, &platform_name)?;
     let chosen = chosen(&known, names)?;
-    let made = chosen.iter().any(|base| is_made_here(base, source));
-    if made && !elevate::is_root() {
+    let source_of = |base: &Base, lock: &Lock| {
+        let old = lock.get(&base.name, &platform_name);
+        source
+            .or_else(|| old.map(choice_of))
+            .unwrap_or_else(|| first_choice(base))
+    };
+    let to_make = |lock: &Lock| {
+        let bases = chosen.iter().copied();
+        let made = bases.filter(|base| is_made_here(base, source_of(base, lock)));
+        made.collect::<Vec<_>>()
+    };
+    if !elevate::is_root() && !to_make(&Lock::load(project)?).is_empty() {
         confirm_host_package(project, &options.lab)?;
         return elevate::rerun_through_sudo();
     }
     let held = hold(project, &options.lab)?;
+    // Whoever held the lab may have moved it.
     let old = Lock::load(project)?;
     let mut lock = old.clone();
     lock.retain_known(&known);
     for base in &chosen {
-        lock.set(entry(
-            base,
-            lock.get(&base.name, &platform),
-            source,
-            &platform,
-        )?);
+        lock.set(entry(base, source_of(base, &old), &platform_name)?);
     }
-    let lock = if made {
-        make(project, &chosen, lock, held, options)?
-    } else {
-        lock
-    };
+    // It keeps the lab to the end: whoever waits for that finds the new lock.
+    let mut bench = None;
+    let wanted = to_make(&old);
+    if !wanted.is_empty() {
+        let progress = Progress::to_stderr();
+        let bench = bench.insert(open(project, held, &options.lab, &progress)?);
+        let provider = Provider {
+            project,
+            platform: &platform,
+            bases: &known,
+            lock: &lock,
+            archives: options.base_archives.as_deref(),
+            progress: &progress,
+        };
+        lock = make(&provider, &wanted, bench)?;
+    }
     if lock != old {
         lock.save(project)?;
     }
@@ -98,35 +120,31 @@ pub fn update(
     Ok(ExitCode::SUCCESS)
 }
 
-/// What a rebuild gives is known when it has been made: makes the chosen bases
-/// anew, and those that they stand on where these are not in hand.
-fn make(
+/// A lab with a builder.
+fn open(
     project: &Project,
-    chosen: &[&Base],
-    lock: Lock,
     held: EngineLock,
-    options: &BaseOptions,
-) -> Result<Lock> {
-    let progress = Progress::to_stderr();
+    options: &LabOptions,
+    progress: &Progress,
+) -> Result<Workbench> {
     clean::sweep(project)?;
-    prepare_host(project, &options.lab)?;
-    let state = State::with_lock(project, &step_of(options), lock)?;
-    let mut bench = Workbench::open(project, held, &options.lab, &progress)?;
+    prepare_host(project, options)?;
+    let mut bench = Workbench::open(project, held, options, progress)?;
     bench.start_builder()?;
-    let provider = state.provider(&progress);
+    Ok(bench)
+}
+
+/// What a rebuild gives is known when it has been made: makes these bases anew,
+/// and those that they stand on where they are not in hand.
+fn make<'a>(provider: &Provider<'a>, bases: &[&'a Base], bench: &Workbench) -> Result<Lock> {
     let workshop = Workshop {
         lab: bench.lab(),
         builder: bench.builder()?,
     };
-    let wanted: Vec<_> = chosen
-        .iter()
-        .filter_map(|base| state.bases.get(&base.name))
-        .map(|base| &base.name)
-        .collect();
-    let (mut made, mut lock) = (Vec::new(), state.lock.clone());
+    let wanted: Vec<_> = bases.iter().map(|base| &base.name).collect();
+    let (mut made, mut lock) = (Vec::new(), provider.lock.clone());
     for base in provider.order(&wanted)? {
-        let asked_for = wanted.contains(&&base.name);
-        let ready = if asked_for {
+        let ready = if wanted.contains(&&base.name) {
             None
         } else {
             provider.ready(base, &made)?
@@ -141,20 +159,9 @@ fn make(
     Ok(lock)
 }
 
-fn is_made_here(base: &Base, source: Option<SourceChoice>) -> bool {
-    let upstream = source == Some(SourceChoice::Upstream);
-    !upstream && (base.recipe.is_some() || base.stand_in.is_some())
-}
-
-fn step_of(options: &BaseOptions) -> Step {
-    Step {
-        selection: Vec::new(),
-        base_archives: options.base_archives.clone(),
-        locked: false,
-        lab: LabOptions {
-            ..options.lab.clone()
-        },
-    }
+/// Whether an engine is needed to know what it is.
+fn is_made_here(base: &Base, source: SourceChoice) -> bool {
+    source != SourceChoice::Upstream && base.recipes().next().is_some()
 }
 
 fn chosen<'a>(known: &'a bases::Bases, names: &[String]) -> Result<Vec<&'a Base>> {
@@ -174,17 +181,8 @@ fn chosen<'a>(known: &'a bases::Bases, names: &[String]) -> Result<Vec<&'a Base>
     names.iter().map(find).collect()
 }
 
-/// The entry that a base gets: the source that was asked for, else the one it
-/// has, else the first that works anywhere.
-fn entry(
-    base: &Base,
-    old: Option<&Entry>,
-    source: Option<SourceChoice>,
-    platform: &str,
-) -> Result<Entry> {
-    let source = source
-        .or_else(|| old.map(choice_of))
-        .unwrap_or(first_choice(base));
+/// The entry that a base gets from `source`.
+fn entry(base: &Base, source: SourceChoice, platform: &str) -> Result<Entry> {
     let rebuild = |recipe: &bases::Recipe| Rebuild {
         recipe_id: recipe.id.short(),
         packages: vec![],
@@ -234,6 +232,7 @@ fn choice_of(entry: &Entry) -> SourceChoice {
     }
 }
 
+/// The first source that works anywhere.
 fn first_choice(base: &Base) -> SourceChoice {
     if base.recipe.is_some() {
         SourceChoice::Rebuilt

@@ -3,6 +3,9 @@
 
 mod announce;
 mod bases;
+mod checkout;
+mod compare;
+mod host;
 mod images;
 mod selftest;
 mod session;
@@ -17,7 +20,9 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, bail};
 
 pub use bases::{add, list, update};
+pub use compare::run as compare;
 pub use selftest::run as selftest;
+pub use workbench::LARGEST_IMAGE_BYTES;
 
 use crate::{
     clean,
@@ -47,21 +52,48 @@ pub enum Upto {
 /// What keeps the run from going on. A variant that fails is no such thing: it
 /// is a row, and the exit code says that there is one.
 pub fn run(project: &Project, options: &RunAll, upto: Upto) -> Result<ExitCode> {
+    match advance(project, options, upto)? {
+        Advanced::ThroughSudo(code) => Ok(code),
+        Advanced::Here { todo, worked } => finish(*todo, options, upto, worked),
+    }
+}
+
+/// How far a run has come.
+enum Advanced {
+    /// A process of ours that sudo started did it, and said so.
+    ThroughSudo(ExitCode),
+    /// Whether there was anything to do.
+    Here { todo: Box<Todo>, worked: bool },
+}
+
+impl Advanced {
+    fn here(todo: Todo, worked: bool) -> Self {
+        Self::Here {
+            todo: Box::new(todo),
+            worked,
+        }
+    }
+}
+
+fn advance(project: &Project, options: &RunAll, upto: Upto) -> Result<Advanced> {
     let progress = Progress::to_stderr();
     let lab = &options.step.lab;
     let mut todo = Todo::find(project, options, upto)?;
     if todo.is_empty() {
-        return finish(todo, options, upto, false);
+        return Ok(Advanced::here(todo, false));
     }
     if !elevate::is_root() && !lab.is_host() {
         eprint!("{}", todo.plan());
         confirm_host_package(project, lab)?;
-        return elevate::rerun_through_sudo();
+        return elevate::rerun_through_sudo().map(Advanced::ThroughSudo);
     }
     if !todo.units.is_empty() && !doctor::is_optimised() {
         bail!(
             "this xtask was built without optimisation and must not time anything; use `cargo xtask`, or --sizes-only"
         );
+    }
+    if !todo.units.is_empty() && lab.is_host() {
+        host::check(lab)?;
     }
     let lock = hold(project, lab)?;
     clean::sweep(project)?;
@@ -69,7 +101,7 @@ pub fn run(project: &Project, options: &RunAll, upto: Upto) -> Result<ExitCode> 
     // Whoever held the lock may have done it all, and moved the files.
     todo = Todo::find(project, options, upto)?;
     if todo.is_empty() {
-        return finish(todo, options, upto, false);
+        return Ok(Advanced::here(todo, false));
     }
     eprint!("{}", todo.plan());
     prepare_host(project, lab)?;
@@ -91,7 +123,16 @@ pub fn run(project: &Project, options: &RunAll, upto: Upto) -> Result<ExitCode> 
     }
     drop(bench);
     todo.timings = timings::Wanted::of(&todo.state, options)?;
-    finish(todo, options, upto, true)
+    Ok(Advanced::here(todo, true))
+}
+
+/// Builds what is out of date and says nothing of it on standard output. True
+/// when every variant is in hand.
+fn build(project: &Project, step: Step) -> Result<bool> {
+    match advance(project, &only(step), Upto::Images)? {
+        Advanced::ThroughSudo(code) => Ok(code == ExitCode::SUCCESS),
+        Advanced::Here { todo, .. } => Ok(todo.state.failed() == 0),
+    }
 }
 
 /// What is out of date.
@@ -108,7 +149,7 @@ impl Todo {
         let state = State::load(project, &options.step)?;
         let timings = timings::Wanted::of(&state, options)?;
         let work = state.work(upto)?;
-        let timed = upto == Upto::Timings && !options.sizes_only && !options.step.lab.is_host();
+        let timed = upto == Upto::Timings && !options.sizes_only;
         let units = if timed {
             timings.stale(&state)
         } else {

@@ -21,6 +21,7 @@ use crate::{
     engine::{Role, Store},
     files,
     measure::{
+        ledger::Ledger,
         noise,
         protocol::{Depth, Protocol},
         sample::Taker,
@@ -113,7 +114,7 @@ fn measure(
 ) -> Result<(Vec<SampleRow>, Vec<EnvironmentRow>)> {
     let lab = bench
         .lab()
-        .context("timings are taken by the lab engine only; mend: --engine lab")?;
+        .context("the self-test is made on the lab's engine only; mend: --engine lab")?;
     let shelf = Shelf::open(lab)?;
     let job = state.jobs().into_iter().next();
     let job = job.with_context(|| format!("there is no {IMAGE} in this project"))?;
@@ -135,6 +136,7 @@ fn measure(
         lane: Lane {
             subject: &engine,
             take_log: &take_log,
+            ledger: &Ledger::default(),
         },
         look: &noise::look,
     };

@@ -4,9 +4,9 @@
 use std::{net::SocketAddr, path::Path, time::Duration};
 
 use anyhow::{Result, ensure};
-use xshell::cmd;
 
 use super::{
+    host,
     state::State,
     targets::Shelf,
     timings::{Finished, Stale, Wanted},
@@ -15,17 +15,19 @@ use super::{
 };
 use crate::{
     cli::RunAll,
-    engine::{LabEngine, Role, Store},
+    engine::{Client, LabEngine, Role, Store},
     files,
     image::Layout,
     interrupt,
     measure::{
-        limits, noise,
+        ledger::{Ledger, Part},
+        limits,
+        noise::{self, Look},
         protocol::Protocol,
         sample::Taker,
         scenario::{SHAPED, Scenario},
         session::{self, Event, Item},
-        subject::{LabSubject, Subject as _},
+        subject::{LabSubject, Subject},
         visit::{Lane, Target},
     },
     progress::{Progress, Step},
@@ -75,8 +77,7 @@ pub fn measure(
         return Ok(());
     }
     let Some(lab) = bench.lab() else {
-        progress.note("timings are taken by the lab engine only; this run built and counted");
-        return Ok(());
+        return host::measure(wanted, state, units, options, progress);
     };
     let shelf = Shelf::open(lab)?;
     for Stale { unit, .. } in units {
@@ -86,14 +87,14 @@ pub fn measure(
             data_root.file_system()? == wanted.data_root_fs,
             "memory became short while this run went on; mend: choose where the subject keeps its images, with --data-root"
         );
-        let subject = lab.engine(Role::Subject, Store::Containerd, data_root)?;
-        shelf
-            .proxy
-            .set_rate((unit.profile == SHAPED).then_some(SHAPED_RATE));
+        let engine = lab.engine(Role::Subject, Store::Containerd, data_root)?;
         let bench = Bench {
             unit,
             items: &items,
-            subject: &subject,
+            subject: &LabSubject(&engine),
+            client: engine.client(),
+            lab: Some(&engine),
+            look: &noise::look,
             registry: shelf.address,
             proxy: &shelf.proxy,
         };
@@ -103,16 +104,26 @@ pub fn measure(
 }
 
 /// Everything that one session is made with.
-struct Bench<'a> {
-    unit: &'a Unit,
-    items: &'a [Item],
-    subject: &'a LabEngine,
-    registry: SocketAddr,
-    proxy: &'a Proxy,
+pub struct Bench<'a> {
+    pub unit: &'a Unit,
+    pub items: &'a [Item],
+    pub subject: &'a dyn Subject,
+    pub client: &'a Client,
+    /// The subject's engine if it is the lab's: only there is what the machine
+    /// could do at best taken, in the engine's own namespaces.
+    pub lab: Option<&'a LabEngine>,
+    pub look: &'a dyn Fn() -> Option<Look>,
+    pub registry: SocketAddr,
+    pub proxy: &'a Proxy,
 }
 
 impl Bench<'_> {
-    fn session(
+    /// Measures the unit and records it.
+    ///
+    /// # Errors
+    /// When a file cannot be written or the engine is gone; a variant that fails
+    /// is a row.
+    pub fn session(
         &self,
         wanted: &mut Wanted,
         state: &mut State,
@@ -120,6 +131,8 @@ impl Bench<'_> {
         progress: &Progress,
     ) -> Result<()> {
         let Unit { suite, profile, .. } = self.unit;
+        let rate = (profile == SHAPED).then_some(SHAPED_RATE);
+        self.proxy.set_rate(rate);
         let machine = wanted.machine.name();
         let mut unfinished = Unfinished::open(
             state,
@@ -129,16 +142,21 @@ impl Bench<'_> {
             options.seed,
             progress,
         )?;
-        interrupt::keeps(
-            "bases, images, sizes, finished sessions and the samples of this one are kept",
-        );
+        interrupt::keeps(self.kept());
         let protocol = Protocol::new(unfinished.session.seed, wanted.depth);
-        let pressure = noise::pressure_us();
+        let course = Course {
+            pressure_us: noise::pressure_us(),
+            ledger: Ledger::default(),
+        };
         // Half of the limits before and half after, so that a machine which
         // becomes slower or faster meanwhile does so for both.
-        let before = self.take_limits(state, progress)?;
-        self.take_samples(&protocol, &mut unfinished, state, progress)?;
-        let after = self.take_limits(state, progress)?;
+        let limits = || {
+            let take = || self.take_limits(state, progress);
+            course.ledger.book(Part::Proofs, take)
+        };
+        let before = limits()?;
+        self.take_samples(&protocol, &mut unfinished, state, &course.ledger, progress)?;
+        let after = limits()?;
         let samples: Vec<SampleRow> = unfinished.samples.rows().cloned().collect();
         let verdict = facts::Noise::of(&samples);
         if verdict.is_noisy() && !options.allow_noisy {
@@ -150,12 +168,13 @@ impl Bench<'_> {
             state.disturbed.push(format!("{suite} {profile}"));
             return Ok(());
         }
+        progress.note(format_args!("{suite} {profile} took {}", course.ledger));
         let finished = Finished {
             unit: self.unit,
             session: &unfinished.session.clone(),
             samples: &samples,
             limits: &self.with_network(joined(before, after), &samples, progress),
-            facts: self.environment(wanted, state, &unfinished, &samples, pressure)?,
+            facts: self.environment(wanted, state, &unfinished, &samples, &course)?,
             noisy: verdict.is_noisy(),
         };
         let path = paths::samples(&wanted.folder, suite, profile, &finished.session.id);
@@ -171,11 +190,23 @@ impl Bench<'_> {
         unfinished.forget()
     }
 
+    /// What a run that ends now leaves.
+    fn kept(&self) -> String {
+        let mut kept =
+            "bases, images, sizes, finished sessions and the samples of this one are kept"
+                .to_owned();
+        if self.lab.is_none() {
+            kept += ", and the engine may keep a container and an image of ours until the next run";
+        }
+        kept
+    }
+
     fn take_samples(
         &self,
         protocol: &Protocol,
         unfinished: &mut Unfinished,
         state: &State,
+        ledger: &Ledger,
         progress: &Progress,
     ) -> Result<()> {
         let Unit { suite, profile, .. } = self.unit;
@@ -194,10 +225,11 @@ impl Bench<'_> {
         session::run(
             Taker {
                 lane: Lane {
-                    subject: &LabSubject(self.subject),
+                    subject: self.subject,
                     take_log: &|| self.proxy.take_log(),
+                    ledger,
                 },
-                look: &noise::look,
+                look: self.look,
             },
             protocol,
             self.items,
@@ -212,16 +244,16 @@ impl Bench<'_> {
     /// and file system. A slower network changes nothing of it.
     fn take_limits(&self, state: &State, progress: &Progress) -> Result<Limits> {
         let Unit { suite, profile, .. } = self.unit;
-        if profile == SHAPED {
+        let Some(engine) = self.lab.filter(|_| profile != SHAPED) else {
             return Ok(Limits::new());
-        }
+        };
         let step = progress.step(format!("limits of {suite}"), self.variants().count() as u64);
-        LabSubject(self.subject).empty()?;
+        self.subject.empty()?;
         let mut limits = Limits::new();
         for target in self.variants() {
             let folder = state.project.image(suite, &target.variant);
             let taken = Layout::open(&folder).and_then(|layout| {
-                limits::measure(self.subject, target, &layout, LIMIT_REPETITIONS)
+                limits::measure(engine, target, &layout, LIMIT_REPETITIONS)
             });
             match taken {
                 Ok(taken) => limits.push((target.variant.clone(), taken)),
@@ -252,6 +284,9 @@ impl Bench<'_> {
         samples: &[SampleRow],
         progress: &Progress,
     ) -> Limits {
+        if self.lab.is_none() {
+            return limits;
+        }
         let (source, shaped) = match self.unit.profile.as_str() {
             SHAPED => (self.proxy.address(), true),
             _ => (self.registry, false),
@@ -284,10 +319,11 @@ impl Bench<'_> {
         state: &State,
         unfinished: &Unfinished,
         samples: &[SampleRow],
-        pressure_before: Option<u64>,
+        course: &Course,
     ) -> Result<Vec<EnvironmentRow>> {
-        let versions = self.subject.client().versions()?;
+        let versions = self.client.versions()?;
         let mut found = vec![
+            ("probe", state.probe().word().to_owned()),
             ("data_root_fs", self.unit.data_root_fs.clone()),
             ("docker", versions.docker),
             ("containerd", versions.containerd),
@@ -302,20 +338,38 @@ impl Bench<'_> {
                     .unwrap_or(0)
                     .to_string(),
             ),
-            ("decompressor", decompressor(self.subject)),
+            ("decompressor", decompressor(self.lab)),
             // containerd's unpacker applies an image's layers one by one.
             ("unpack", "serial".to_owned()),
             ("profile", self.unit.profile.clone()),
             ("resumed", yes_or_no(!unfinished.kept.is_empty())),
         ];
         // Of a session that was resumed only the last part would be known.
-        let waited = noise::pressure_us().zip(pressure_before);
-        let waited = waited.filter(|_| unfinished.kept.is_empty());
-        found.extend(waited.map(|(now, then)| ("psi_cpu_some_us", (now - then).to_string())));
+        if unfinished.kept.is_empty() {
+            found.extend(course.facts());
+        }
         found.extend(facts::of(samples));
         Ok(unfinished
             .session
             .environment(&wanted.machine, &tool(state), &found))
+    }
+}
+
+/// What a session's time went into, and what the machine had to wait for.
+struct Course {
+    /// What the kernel's counter said when the session began.
+    pressure_us: Option<u64>,
+    ledger: Ledger,
+}
+
+impl Course {
+    fn facts(&self) -> Vec<(&'static str, String)> {
+        let waited = noise::pressure_us().zip(self.pressure_us);
+        let waited = waited.map(|(now, then)| ("psi_cpu_some_us", (now - then).to_string()));
+        let spent = |part: Part| (part.fact(), self.ledger.spent(part).as_secs().to_string());
+        let total = ("spent_s", self.ledger.total().as_secs().to_string());
+        let parts = Part::ALL.into_iter().map(spent);
+        waited.into_iter().chain([total]).chain(parts).collect()
     }
 }
 
@@ -355,7 +409,8 @@ fn yes_or_no(is: bool) -> String {
     if is { "yes" } else { "no" }.to_owned()
 }
 
-fn record(
+/// Keeps the samples as they come, and the reasons of those that do not count.
+pub fn record(
     event: Event<'_>,
     samples: &mut Table<SampleRow>,
     log: &Path,
@@ -387,26 +442,21 @@ fn record(
     Ok(())
 }
 
-/// containerd picks an external decompressor silently when one is installed.
-fn decompressor(subject: &LabEngine) -> String {
+/// containerd picks an external decompressor silently when one is installed;
+/// what somebody's containerd finds is not seen from here.
+fn decompressor(lab: Option<&LabEngine>) -> String {
+    let Some(engine) = lab else {
+        return "unknown".to_owned();
+    };
     let found = ["igzip", "unpigz"]
         .into_iter()
-        .find(|name| subject.has(name));
+        .find(|name| engine.has(name));
     found.unwrap_or("built in").to_owned()
 }
 
 /// The commit of this program, and whether its files differ from it.
 pub fn tool(state: &State) -> Tool {
-    let git = |arguments: &[&str]| {
-        let (sh, root) = (shell::shell().ok()?, state.project.root());
-        // The checkout may belong to the user who called sudo.
-        let safe = "safe.directory=*";
-        let git = cmd!(
-            sh,
-            "git --no-optional-locks -c {safe} -C {root} {arguments...}"
-        );
-        git.quiet().ignore_stderr().read().ok()
-    };
+    let git = |arguments: &[&str]| shell::read(&mut shell::git(state.project.root(), arguments)).ok();
     Tool {
         commit: git(&["rev-parse", "--short=12", "HEAD"]).unwrap_or_default(),
         dirty: git(&[

@@ -21,7 +21,7 @@ use crate::{
     digest::Digest,
     dockerfile::ImageName,
     image::Platform,
-    measure::scenario::UNSHAPED,
+    measure::scenario::{Probe, Scenario, UNSHAPED, of_session},
     normalise::NORMALISER_ID,
     progress::Progress,
     project::Project,
@@ -29,6 +29,7 @@ use crate::{
         cell::{ErrorWord, Id},
         exact::{BaseRow, LayerRow, SizeRow},
         paths,
+        session::Unit,
         table::Table,
     },
     suite::{Selection, Suite, Variant},
@@ -169,6 +170,20 @@ impl State {
 
     pub fn variants(&self) -> usize {
         self.jobs().len()
+    }
+
+    /// How readiness is seen on the engine of this run.
+    pub fn probe(&self) -> Probe {
+        if self.step.lab.is_host() {
+            Probe::PublishedPort
+        } else {
+            Probe::Namespace
+        }
+    }
+
+    /// What a session of the unit visits of each variant.
+    pub fn scenarios(&self, unit: &Unit) -> &'static [Scenario] {
+        of_session(self.probe(), &unit.profile, &unit.data_root_fs)
     }
 
     pub fn provider<'a>(&'a self, progress: &'a Progress) -> Provider<'a> {

@@ -1,40 +1,44 @@
 //! What a session pulls: the images of a suite, the bases they stand on and the
-//! control image, pushed to the lab's registry and read back, so that the
-//! registry's own cache is warm for all of them alike.
+//! control image, pushed to a registry and read back, so that the registry's own
+//! cache is warm for all of them alike.
 
-use std::net::SocketAddr;
+use std::{any::Any, net::SocketAddr};
 
 use anyhow::Result;
 
 use super::state::{Job, State};
 use crate::{
     digest::Digest,
-    engine::{Lab, LabRegistry, REGISTRY_STORAGE},
+    engine::{LABEL, Lab, REGISTRY_STORAGE},
     image::Layout,
     measure::{
         control,
         probe::ProbeSpec,
-        scenario::{CONTROL, Scenario, UNSHAPED, of_session},
+        scenario::{CONTROL, Scenario, UNSHAPED},
         session::Item,
         visit::{BaseImage, Target},
     },
+    project::Project,
     proxy::{Options, Proxy},
     record::session::Unit,
-    registry::{self, Registry},
+    registry::{self, Registry, program::Program},
 };
 
-/// Where images are pushed and from where they are pulled: the lab's registry
-/// and the recording proxy in front of it.
+/// Where images are pushed and from where they are pulled: a registry and the
+/// recording proxy in front of it.
 pub struct Shelf {
     // Dropped from top to bottom: who asks comes before who answers.
     pub proxy: Proxy,
     registry: Registry,
     pub address: SocketAddr,
-    _served: LabRegistry,
+    /// What the names of all repositories begin with.
+    prefix: String,
+    /// The registry itself, which ends with this.
+    _served: Box<dyn Any>,
 }
 
 impl Shelf {
-    /// Starts both on free ports of 127.0.0.1, the registry empty.
+    /// Starts both on free ports of 127.0.0.1, the registry in the lab and empty.
     ///
     /// # Errors
     /// When one of them does not start: the end of its log.
@@ -42,17 +46,33 @@ impl Shelf {
         let address = registry::free_address()?;
         let config = registry::config_yaml(REGISTRY_STORAGE.as_ref(), address)?;
         let served = lab.registry(&config, address)?;
+        Self::in_front_of(address, Box::new(served), String::new())
+    }
+
+    /// The same without the lab. The engine that pulls is somebody's, so what it
+    /// will hold of ours carries our label in its name.
+    ///
+    /// # Errors
+    /// When PATH has no registry, or it does not start: what to do about it.
+    pub fn open_on_host(project: &Project) -> Result<Self> {
+        let address = registry::free_address()?;
+        let served = Program::find()?.serve(project, address)?;
+        Self::in_front_of(address, Box::new(served), format!("{LABEL}/"))
+    }
+
+    fn in_front_of(address: SocketAddr, served: Box<dyn Any>, prefix: String) -> Result<Self> {
         Ok(Self {
             proxy: Proxy::start(address, Options::default())?,
             registry: Registry::at(address)?,
             address,
+            prefix,
             _served: served,
         })
     }
 
     /// Everything that a unit's session visits in each block.
     pub fn items(&self, state: &State, unit: &Unit) -> Result<Vec<Item>> {
-        let scenarios = of_session(&unit.profile, &unit.data_root_fs);
+        let scenarios = state.scenarios(unit);
         let targets = self.variants(state, &unit.suite)?;
         let item = |target: &Target, scenarios: &[Scenario]| Item {
             target: target.clone(),
@@ -138,10 +158,11 @@ impl Shelf {
     }
 
     /// Pushes an image; its references, straight and through the proxy.
-    fn put(&self, layout: &Layout, repository: &str) -> Result<(String, String)> {
+    fn put(&self, layout: &Layout, name: &str) -> Result<(String, String)> {
+        let repository = format!("{}{name}", self.prefix);
         self.registry
-            .push(layout.folder(), repository, "measured")?;
-        self.registry.read_back(repository, layout.digest())?;
+            .push(layout.folder(), &repository, "measured")?;
+        self.registry.read_back(&repository, layout.digest())?;
         let at = |host: SocketAddr| format!("{host}/{repository}@{}", layout.digest());
         Ok((at(self.address), at(self.proxy.address())))
     }

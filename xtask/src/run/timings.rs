@@ -5,12 +5,12 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 
-use super::state::State;
+use super::{state::State, workbench::planned_file_system};
 use crate::{
     cli::RunAll,
     measure::{
         protocol::Depth,
-        scenario::{SHAPED, Scenario, UNSHAPED, of_session},
+        scenario::{SHAPED, Scenario, UNSHAPED},
     },
     record::{
         cell::{ErrorWord, Id, Mark},
@@ -23,9 +23,6 @@ use crate::{
         timings::{EnvironmentRow, NodeRow, SampleRow, StartRow},
     },
 };
-
-/// How readiness was seen: from within the container's network namespace.
-const PROBE: &str = "namespace";
 
 /// The timings of this machine, and what there should be of them.
 pub struct Wanted {
@@ -56,9 +53,11 @@ pub fn this_machine(state: &State) -> Machine {
     Machine::here(state.project.root())
 }
 
-/// Where its timings lie; `named` stands in for what the machine is.
+/// Where its timings lie; `named` stands in for what the machine is. Those that
+/// were seen through a published port have a folder of their own.
 pub fn machine_folder(state: &State, named: Option<&str>) -> PathBuf {
     let name = named.map_or_else(|| this_machine(state).name(), str::to_owned);
+    let name = name + state.probe().suffix();
     // A CI runner is another machine every day: its timings are nobody's.
     let in_ci = std::env::var_os("CI").is_some() && named.is_none();
     let results = if in_ci {
@@ -99,10 +98,7 @@ impl Wanted {
     /// When a timing file cannot be read, or no data root can be had.
     pub fn of(state: &State, options: &RunAll) -> Result<Self> {
         let folder = machine_folder(state, options.machine.as_deref());
-        let data_root_fs = super::workbench::planned_file_system(
-            &state.project,
-            state.step.lab.data_root.as_deref(),
-        )?;
+        let data_root_fs = planned_file_system(&state.project, &state.step.lab)?;
         Ok(Self {
             node: Table::load(&paths::node(&folder))?,
             start: Table::load(&paths::start(&folder))?,
@@ -186,7 +182,7 @@ impl Wanted {
             .filter(|job| job.suite.name == unit.suite)
             .count();
         Some(Stale {
-            cells: of_session(&unit.profile, &unit.data_root_fs).len() * variants,
+            cells: state.scenarios(&unit).len() * variants,
             unit,
             reason: reason?,
         })
@@ -267,7 +263,7 @@ impl Wanted {
 /// The cells that a unit should have in `node.csv` and in `start.csv`: those of
 /// every variant that was built.
 pub fn cells(state: &State, unit: &Unit) -> (Vec<Cell>, Vec<Cell>) {
-    let scenarios = of_session(&unit.profile, &unit.data_root_fs).iter();
+    let scenarios = state.scenarios(unit).iter();
     let of = |file: fn(Scenario) -> bool| {
         let scenarios = scenarios.clone().filter(move |scenario| file(**scenario));
         scenarios
@@ -301,7 +297,7 @@ fn summaries(state: &State, finished: &Finished<'_>) -> (Vec<NodeRow>, Vec<Start
         .map(|cell| summarise::node(node_cell(finished, cell), *samples));
     let start = start
         .iter()
-        .map(|cell| summarise::start(start_cell(finished, cell), *samples));
+        .map(|cell| summarise::start(start_cell(state, finished, cell), *samples));
     (node.collect(), start.collect())
 }
 
@@ -350,7 +346,7 @@ fn node_cell(finished: &Finished<'_>, cell: &Cell) -> NodeRow {
     }
 }
 
-fn start_cell(finished: &Finished<'_>, cell: &Cell) -> StartRow {
+fn start_cell(state: &State, finished: &Finished<'_>, cell: &Cell) -> StartRow {
     let unit = finished.unit;
     StartRow {
         suite: unit.suite.clone(),
@@ -359,7 +355,7 @@ fn start_cell(finished: &Finished<'_>, cell: &Cell) -> StartRow {
         profile: unit.profile.clone(),
         scenario: cell.scenario.clone(),
         data_root_fs: unit.data_root_fs.clone(),
-        probe: PROBE.to_owned(),
+        probe: state.probe().word().to_owned(),
         session: finished.session.id.clone(),
         inputs: Some(cell.inputs.clone()),
         noisy: Mark(finished.noisy),

@@ -16,8 +16,9 @@ use serde::{Deserialize, Serialize};
 use super::{state::State, timings::cells};
 use crate::{
     digest::Digest,
+    engine::HostEngine,
     files,
-    measure::protocol::Depth,
+    measure::{protocol::Depth, scenario::Probe},
     progress::Progress,
     record::{machine::Session, session::Unit, table::Table, timings::SampleRow},
 };
@@ -36,6 +37,8 @@ struct Conditions {
     /// A restarted machine is another one: its memory, its clock, its neighbours.
     boot_id: String,
     program: String,
+    /// Where it is reached; the lab's engines are all alike.
+    engine: String,
     depth: String,
     data_root_fs: String,
     /// `variant scenario inputs`, a line each.
@@ -51,6 +54,10 @@ impl Conditions {
         Ok(Self {
             boot_id: fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default(),
             program: program.short(),
+            engine: match state.probe() {
+                Probe::Namespace => "lab".to_owned(),
+                Probe::PublishedPort => HostEngine::planned_endpoint(),
+            },
             depth: format!("{depth:?}"),
             data_root_fs: unit.data_root_fs.clone(),
             cells: cells
@@ -65,6 +72,8 @@ impl Conditions {
             Some("the machine has restarted since")
         } else if self.program != now.program {
             Some("xtask itself has changed since")
+        } else if self.engine != now.engine {
+            Some("it was another engine")
         } else if self.depth != now.depth {
             Some("it was asked for another depth")
         } else if self.data_root_fs != now.data_root_fs {
@@ -101,8 +110,11 @@ impl Unfinished {
         progress: &Progress,
     ) -> Result<Self> {
         let stem = state.project.lab().join("sessions").join(format!(
-            "{}-{}-{}",
-            unit.suite, unit.profile, unit.data_root_fs
+            "{}-{}-{}{}",
+            unit.suite,
+            unit.profile,
+            unit.data_root_fs,
+            state.probe().suffix()
         ));
         let (header, samples) = (stem.with_extension("json"), stem.with_extension("csv"));
         let now = Conditions::of(state, unit, depth)?;
@@ -209,6 +221,7 @@ mod tests {
         Conditions {
             boot_id: "b".to_owned(),
             program: "p".to_owned(),
+            engine: "lab".to_owned(),
             depth: "Full".to_owned(),
             data_root_fs: "tmpfs".to_owned(),
             cells: vec!["scratch warm 0123".to_owned()],
@@ -219,9 +232,10 @@ mod tests {
     fn a_session_goes_on_only_where_nothing_has_changed() {
         let now = conditions();
         assert_eq!(now.hindrance(&conditions()), None);
-        let changes: [fn(&mut Conditions); 5] = [
+        let changes: [fn(&mut Conditions); 6] = [
             |it| it.boot_id.push('2'),
             |it| it.program.push('2'),
+            |it| it.engine = "unix:///run/docker.sock".to_owned(),
             |it| it.depth = "Quick".to_owned(),
             |it| it.data_root_fs = "ext4".to_owned(),
             |it| it.cells.clear(),

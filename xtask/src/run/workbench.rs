@@ -109,8 +109,15 @@ pub fn known_builder_id(project: &Project, options: &LabOptions) -> Option<Strin
 }
 
 /// The file system that a subject's data root will have, before there is one.
-pub fn planned_file_system(project: &Project, chosen: Option<&Path>) -> Result<String> {
-    DataRoot::planned_file_system(chosen, &project.lab().join("data"), LARGEST_IMAGE_BYTES)
+pub fn planned_file_system(project: &Project, options: &LabOptions) -> Result<String> {
+    if options.is_host() {
+        return Ok(HostEngine::planned_file_system());
+    }
+    DataRoot::planned_file_system(
+        options.data_root.as_deref(),
+        &project.lab().join("data"),
+        LARGEST_IMAGE_BYTES,
+    )
 }
 
 fn id_file(project: &Project, host: bool) -> PathBuf {

@@ -2,13 +2,16 @@
 
 use std::fmt;
 
+use serde::Serialize;
+
 use super::{effect::Effect, hodges_lehmann::Range};
 
 /// The largest relative change that is as good as none: 5 %.
 pub const DELTA: f64 = 0.05;
 
 /// What a comparison says of head against base, where more is worse.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Verdict {
     /// The change is real and not shown to be small: head takes longer.
     Worse,

@@ -1,6 +1,7 @@
 //! Suites and their variants: `experiments/*/suite.toml` as checked values.
 
 mod add;
+mod budget;
 mod context;
 mod ignore;
 mod read;
@@ -16,8 +17,10 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 
 pub use add::{Added, add_variant};
+pub use budget::{Budget, NoColumn, budget_column};
 pub use context::Context;
 pub use ignore::Ignore;
+pub use read::budgets;
 pub use select::Selection;
 
 use crate::{

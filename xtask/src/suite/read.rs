@@ -1,20 +1,20 @@
 //! One suite.toml, its folders and Dockerfiles, checked.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     fs,
     path::{Path, PathBuf},
 };
 
 use super::{
-    Context, DEFAULT_PORT, DEFAULT_STATUS, Ignore, MANIFEST, NAME_RULE, Probe, Suite, Variant,
-    dockerfile_folders, ignore_file, is_name,
+    Budget, Context, DEFAULT_PORT, DEFAULT_STATUS, Ignore, MANIFEST, NAME_RULE, Probe, Suite,
+    Variant, budget::budget, dockerfile_folders, ignore_file, is_name,
 };
 use crate::{
     digest::Digest,
     dockerfile::Dockerfile,
     manifest::{self, At, Section, nearest},
-    problem::{Problem, shown},
+    problem::{Problem, Problems, shown},
     project::Project,
 };
 
@@ -45,6 +45,17 @@ pub(super) fn suite(
     (suite.flatten(), found)
 }
 
+/// What each variant may weigh at most, as `text`, a suite.toml, says. The
+/// suite's own budget holds where a variant's names no other number.
+///
+/// # Errors
+/// [`Problems`] with everything that is wrong with the text.
+pub fn budgets(file: PathBuf, text: &str) -> Result<BTreeMap<String, Budget>, Problems> {
+    let (written, found) = manifest::read(file, text, written);
+    Problems::none_or(found)?;
+    Ok(written.map(Written::budgets).unwrap_or_default())
+}
+
 struct Reader<'a> {
     root: &'a Path,
     name: &'a str,
@@ -54,11 +65,37 @@ struct Reader<'a> {
     elsewhere: Vec<Problem>,
 }
 
+/// A suite.toml as it is written: all that can be said of it without a look at
+/// its folders.
+struct Written {
+    title: Option<At<String>>,
+    context: Option<At<String>>,
+    port: Option<At<u64>>,
+    probe: Option<Probe>,
+    budget: Budget,
+    variants: Vec<At<Declared>>,
+}
+
 /// A `[[variant]]` as it is written.
 struct Declared {
     name: Option<At<String>>,
     reason: Option<At<String>>,
     article_bytes: Option<u64>,
+    budget: Budget,
+}
+
+impl Written {
+    fn budgets(self) -> BTreeMap<String, Budget> {
+        let Self {
+            budget, variants, ..
+        } = self;
+        let of_variant = |variant: At<Declared>| {
+            let mut own = budget.clone();
+            own.extend(variant.value.budget);
+            Some((variant.value.name?.value, own))
+        };
+        variants.into_iter().filter_map(of_variant).collect()
+    }
 }
 
 impl Reader<'_> {
@@ -70,27 +107,15 @@ impl Reader<'_> {
                 format!("rename the folder: {NAME_RULE}"),
             );
         }
-        let title = top.required_text("title", "\"Go, Gin\"");
-        let context = top
-            .required_text("context", "\"src\"")
-            .and_then(|context| self.context(top, &context));
-        let port = top.number("port", 1..65_536);
-        let probe = top.section("probe", probe);
-        if !top.has("probe") {
-            top.problem(
-                0,
-                "`[probe]` is missing",
-                "add `[probe]` and below it `body = \"…\"`: what the service answers",
-            );
-        }
-        let declared = top.sections("variant", declared);
-        let variants = self.variants(top, declared, context.as_deref());
+        let written = written(top);
+        let context = written.context.and_then(|it| self.context(top, &it));
+        let variants = self.variants(top, written.variants, context.as_deref());
         Some(Suite {
             name: self.name.to_owned(),
-            title: title?.value,
+            title: written.title?.value,
             context: context?,
-            port: port.map_or(DEFAULT_PORT, |port| small(port.value)),
-            probe: probe?.value?,
+            port: written.port.map_or(DEFAULT_PORT, |port| small(port.value)),
+            probe: written.probe?,
             variants,
         })
     }
@@ -304,6 +329,35 @@ impl Reader<'_> {
     }
 }
 
+fn written(top: &Section<'_>) -> Written {
+    let title = top.required_text("title", "\"Go, Gin\"");
+    let context = top.required_text("context", "\"src\"");
+    let port = top.number("port", 1..65_536);
+    let probe = top.section("probe", probe);
+    if !top.has("probe") {
+        top.problem(
+            0,
+            "`[probe]` is missing",
+            "add `[probe]` and below it `body = \"…\"`: what the service answers",
+        );
+    }
+    Written {
+        title,
+        context,
+        port,
+        probe: probe.and_then(|probe| probe.value),
+        budget: own_budget(top),
+        variants: top.sections("variant", declared),
+    }
+}
+
+fn own_budget(section: &Section<'_>) -> Budget {
+    section
+        .section("budget", budget)
+        .map(|budget| budget.value)
+        .unwrap_or_default()
+}
+
 fn probe(probe: &Section<'_>) -> Option<Probe> {
     let path = probe.text("path");
     if let Some(path) = path.as_ref().filter(|path| !path.value.starts_with('/')) {
@@ -329,6 +383,7 @@ fn declared(variant: &Section<'_>) -> Declared {
         article_bytes: variant
             .number("article_bytes", 1..u64::MAX)
             .map(|bytes| bytes.value),
+        budget: own_budget(variant),
     }
 }
 

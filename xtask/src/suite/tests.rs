@@ -97,6 +97,49 @@ fn a_good_suite_has_its_values_and_defaults() {
 }
 
 #[test]
+fn a_variants_budget_goes_before_its_suites() {
+    let lab = Lab::new();
+    let suites = "budget = { transfer_bytes = 12_000_000, layers = 4 }\n\n[probe]";
+    let own = "budget = { layers = 1, wasted_bytes = 0 }\narticle_bytes";
+    let text = GIN
+        .replace("[probe]", suites)
+        .replace("article_bytes", own);
+    lab.write("gin/suite.toml", &text);
+    assert_eq!(lab.load().len(), 1, "a budget is no unknown key");
+    let found = budgets("suite.toml".into(), &text).unwrap();
+    let expected = [
+        ("layers", 1),
+        ("transfer_bytes", 12_000_000),
+        ("wasted_bytes", 0),
+    ];
+    assert_eq!(found["scratch"], Budget::from(expected));
+    let without = budgets("suite.toml".into(), GIN).unwrap();
+    assert_eq!(without["scratch"], Budget::new());
+}
+
+#[test]
+fn a_budget_names_numbers_of_sizes_and_no_times() {
+    let wrong = "[budget]\ntransfer_byte = 1\npull_median_us = 1\napp = 1\nlayers = '3'\n\n[probe]";
+    insta::assert_snapshot!(Lab::problems_with("[probe]", wrong), @"
+    experiments/gin/suite.toml:5: budget: `transfer_byte` is no number of sizes.csv
+      mend: did you mean `transfer_bytes`?
+    experiments/gin/suite.toml:6: budget: `pull_median_us` is a time, and times of two sessions do not compare
+      mend: budgets on times belong to `cargo xtask compare BASE --fail-on-worse`
+    experiments/gin/suite.toml:7: budget: `app` is a time, and times of two sessions do not compare
+      mend: budgets on times belong to `cargo xtask compare BASE --fail-on-worse`
+    experiments/gin/suite.toml:8: [budget] `layers` is not a whole number, 0 or more
+      mend: make `layers` a whole number, 0 or more
+    ");
+    insta::assert_snapshot!(
+        Lab::problems_with("article_bytes", "budget = 5\narticle_bytes"), @"
+    experiments/gin/suite.toml:11: [[variant]] `budget` is not a table, `[variant.budget]`
+      mend: make `budget` a table, `[variant.budget]`
+    ");
+    let error = budgets("suite.toml".into(), "budget = 5\n").unwrap_err();
+    assert!(error.to_string().starts_with("suite.toml"), "{error}");
+}
+
+#[test]
 fn a_variant_is_a_folder_and_three_lines() {
     let lab = Lab::new();
     let before = lab.load();

@@ -3,7 +3,7 @@
 use std::process::{Command, Stdio};
 
 use xtask::{
-    doctor::{self, Missing},
+    doctor::{Facts, Missing},
     elevate,
     engine::rootfs,
     project::Project,
@@ -60,7 +60,7 @@ fn missing(project: &Project) -> Vec<String> {
         let installed = rootfs::install_mmdebstrap(&log);
         found.extend(installed.err().map(|error| format!("{error:#}")));
     }
-    let missing = doctor::missing(project).into_iter();
+    let missing = Facts::of(project, None).missing().into_iter();
     found.extend(missing.map(|Missing { what, mend }| format!("{what} (mend: {mend})")));
     found
 }

@@ -11,7 +11,7 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 use xtask::{
-    engine::{Client, Lab, LabRegistry, Lock, REGISTRY_STORAGE, namespace::Namespace},
+    engine::{Client, LABEL, Lab, LabRegistry, Lock, REGISTRY_STORAGE, namespace::Namespace},
     image::Layout,
     measure::probe::enter_net_ns,
     proxy::{Options, Proxy, cold::Blob},
@@ -140,7 +140,7 @@ impl Serving {
     pub fn push(&self, sandbox: &Sandbox, engine: &Bridged, variant: &str) -> Result<Image> {
         let folder = sandbox.project()?.image("tiny", variant);
         let layout = Layout::open(&folder)?;
-        let repository = format!("tiny/{variant}");
+        let repository = format!("{LABEL}/tiny/{variant}");
         let push = || self.registry.push(&folder, &repository, "test");
         engine.network.inside(push)?;
         let (address, digest) = (self.proxy.address(), layout.digest());

@@ -11,10 +11,10 @@ use std::{
 
 use anyhow::{Context, Result, bail, ensure};
 use rustix::process::{Pid, Signal, kill_process};
-use xtask::interrupt;
+use xtask::{interrupt, measure::pids::descendants};
 
 use crate::{
-    processes::{Traces, command_line, descendants},
+    processes::{Traces, command_line},
     sandbox::{MACHINE, Sandbox, files_below},
     tiny,
 };

@@ -13,7 +13,7 @@ use xtask::{
         probe::ProbeSpec,
         scenario::Scenario,
         subject::{LabSubject, Subject},
-        watch::Outcome,
+        watch::{Answered, StartFailure},
     },
     proxy::{Fault, Rule},
     record::cell::ErrorWord,
@@ -180,11 +180,15 @@ impl Subject for Forgetful<'_> {
         self.0.pull(reference)
     }
 
-    fn create(&self, reference: &str) -> Result<(String, Span)> {
-        self.0.create(reference)
+    fn create(&self, reference: &str, port: u16) -> Result<(String, Span)> {
+        self.0.create(reference, port)
     }
 
-    fn start(&self, container: &str, probe: &ProbeSpec) -> Result<(MonoNs, Outcome)> {
+    fn start(
+        &self,
+        container: &str,
+        probe: &ProbeSpec,
+    ) -> Result<(MonoNs, Result<Answered, StartFailure>)> {
         self.0.start(container, probe)
     }
 

@@ -52,39 +52,19 @@ impl Somebodys {
             size_bytes: ROOM_BYTES,
         };
         let engine = lab.engine(Role::Builder, store, data_root)?;
-        show(&engine, &project.lab().join("root"), sandbox.root())?;
-        let bin = theirs.path("bin");
+        show(engine.pid(), &project.lab().join("root"), sandbox.root())?;
         let somebodys = Self {
             engine,
-            bin,
+            bin: theirs.path("bin"),
             _lab: lab,
         };
-        somebodys.install_command_line()?;
+        let (inside, endpoint) = (somebodys.engine.command("docker"), somebodys.endpoint());
+        install_docker(&somebodys.bin, &inside, &endpoint)?;
         Ok(somebodys)
     }
 
     fn endpoint(&self) -> String {
         format!("unix://{}", self.engine.socket().display())
-    }
-
-    /// The Debian root's own `docker`, which has buildx, wherever it is called
-    /// from; like any other it knows its engine by `DOCKER_HOST` alone.
-    fn install_command_line(&self) -> Result<()> {
-        let inside = self.engine.command("docker");
-        let words = std::iter::once(inside.get_program()).chain(inside.get_args());
-        let words: Vec<_> = words.map(|word| word.to_string_lossy()).collect();
-        let script = format!(
-            "#!/bin/sh\n[ \"$DOCKER_HOST\" = {} ] || exit 125\nexec {} \"$@\"\n",
-            self.endpoint(),
-            words.join(" ")
-        );
-        let path = self.bin.join("docker");
-        fs::create_dir_all(&self.bin)?;
-        fs::write(&path, script)?;
-        Ok(fs::set_permissions(
-            &path,
-            fs::Permissions::from_mode(0o755),
-        )?)
     }
 
     /// The program on `sandbox`, led to this engine.
@@ -93,14 +73,7 @@ impl Somebodys {
     }
 
     fn run_at(&self, endpoint: &str, sandbox: &Sandbox, words: &[&str]) -> Result<Finished> {
-        let mut path = OsString::from(&self.bin);
-        path.push(":");
-        path.push(std::env::var_os("PATH").unwrap_or_default());
-        let mut command = sandbox.xtask(words);
-        command
-            .args(["--engine", "host"])
-            .env("PATH", path)
-            .env("DOCKER_HOST", endpoint);
+        let mut command = led_to(endpoint, &self.bin, sandbox, words);
         Ok(Finished::from(command.output()?))
     }
 
@@ -127,10 +100,49 @@ impl Somebodys {
     }
 }
 
-/// Makes `folder` appear in the engine's root at its own path. What the root
-/// has at the path's first component is hidden: only the engine itself, in
-/// /usr, /etc and /var, is of use to it.
-fn show(engine: &LabEngine, root: &Path, folder: &Path) -> Result<()> {
+/// The program on `sandbox`, led to the engine at `endpoint` whose owner has
+/// their programs in `bin`.
+pub fn led_to(endpoint: &str, bin: &Path, sandbox: &Sandbox, words: &[&str]) -> Command {
+    let mut path = OsString::from(bin);
+    path.push(":");
+    path.push(std::env::var_os("PATH").unwrap_or_default());
+    let mut command = sandbox.xtask(words);
+    command
+        .args(["--engine", "host"])
+        .env("PATH", path)
+        .env("DOCKER_HOST", endpoint);
+    command
+}
+
+/// Puts the Debian root's own `docker`, which has buildx, into `bin`: it is
+/// `inside` wherever it is called from, and like any other it knows its engine
+/// by `DOCKER_HOST` alone.
+pub fn install_docker(bin: &Path, inside: &Command, endpoint: &str) -> Result<()> {
+    let knows = format!("[ \"$DOCKER_HOST\" = {endpoint} ] || exit 125");
+    install(bin, "docker", &format!("{knows}\nexec {} \"$@\"", words_of(inside)))
+}
+
+/// Puts a shell script into `bin`.
+pub fn install(bin: &Path, name: &str, script: &str) -> Result<()> {
+    let path = bin.join(name);
+    fs::create_dir_all(bin)?;
+    fs::write(&path, format!("#!/bin/sh\n{script}\n"))?;
+    Ok(fs::set_permissions(
+        &path,
+        fs::Permissions::from_mode(0o755),
+    )?)
+}
+
+fn words_of(command: &Command) -> String {
+    let words = std::iter::once(command.get_program()).chain(command.get_args());
+    let words: Vec<_> = words.map(|word| word.to_string_lossy()).collect();
+    words.join(" ")
+}
+
+/// Makes `folder` appear at its own path in the root of an engine whose first
+/// process is `pid`. What the root has at the path's first component is hidden:
+/// only the engine itself, in /usr, /etc and /var, is of use to it.
+pub fn show(pid: u32, root: &Path, folder: &Path) -> Result<()> {
     let mut parts = folder.components().skip(1);
     let Some(Component::Normal(first)) = parts.next() else {
         anyhow::bail!("{} is no folder to show", folder.display());
@@ -138,7 +150,7 @@ fn show(engine: &LabEngine, root: &Path, folder: &Path) -> Result<()> {
     let (top, inside) = (root.join(first), root.join(folder.strip_prefix("/")?));
     let mut command = Command::new("nsenter");
     command
-        .args(["--target", &engine.pid().to_string(), "--mount", "--"])
+        .args(["--target", &pid.to_string(), "--mount", "--"])
         .args(["sh", "-e", "-c"])
         .arg(
             "mkdir -p \"$1\"; mount -t tmpfs none \"$1\"; mkdir -p \"$2\"; mount --bind \"$3\" \"$2\"",
@@ -174,7 +186,7 @@ fn sandbox(name: &str) -> Result<Sandbox> {
 }
 
 /// A root file system of one file.
-fn archive(sandbox: &Sandbox) -> Result<Vec<u8>> {
+pub fn archive(sandbox: &Sandbox) -> Result<Vec<u8>> {
     let gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
     let mut tar = tar::Builder::new(gzip);
     tar.mode(tar::HeaderMode::Deterministic);

@@ -100,9 +100,9 @@ fn observe(bench: &Bench, target: &Target) -> Result<(NodeRow, StartRow)> {
         warms.push(warm.start.context("a warm start starts")?.phases);
     }
     let of_cold = |of: fn(&Pull) -> Option<u64>| colds.iter().filter_map(of).collect::<Vec<_>>();
-    let of_warm = |of: fn(&Phases) -> Duration| {
-        let times = warms.iter().map(|phases| of(phases).as_nanos() as u64);
-        times.collect::<Vec<_>>()
+    let of_warm = |of: fn(&Phases) -> Option<Duration>| {
+        let times = warms.iter().filter_map(of);
+        times.map(|it| it.as_nanos() as u64).collect::<Vec<_>>()
     };
     let cold = NodeRow {
         pull: Spread::of_ns(&of_cold(|it| Some(it.total_ns))),
@@ -112,7 +112,7 @@ fn observe(bench: &Bench, target: &Target) -> Result<(NodeRow, StartRow)> {
     let warm = StartRow {
         app: Spread::of_ns(&of_warm(|it| it.app)),
         engine: Phase::of_ns(&of_warm(|it| it.engine)),
-        start_total: Spread::of_ns(&of_warm(|it| it.start_total)),
+        start_total: Spread::of_ns(&of_warm(|it| Some(it.start_total))),
         ..StartRow::default()
     };
     Ok((cold, warm))

@@ -3,9 +3,11 @@
 //! own under the target folder, never to the workspace.
 
 mod ability;
+mod bases;
 mod bridged;
 mod chain;
 mod commands;
+mod compare;
 mod crash;
 mod faults;
 mod host;
@@ -16,6 +18,7 @@ mod processes;
 mod proofs;
 mod sandbox;
 mod subject;
+mod timed;
 mod tiny;
 mod user;
 mod variants;
@@ -131,8 +134,32 @@ const TESTS: &[(&str, Test)] = &[
         limits::every_limit_is_taken_and_no_sample_beats_it,
     ),
     (
+        "a_comparison_finds_what_is_there_and_nothing_else",
+        compare::it_finds_what_is_there_and_nothing_else,
+    ),
+    (
         "a_held_lab_names_its_holder_and_is_not_cleaned",
         commands::a_held_lab_names_its_holder,
+    ),
+    (
+        "clean_never_crosses_a_mount",
+        commands::clean_never_crosses_a_mount,
+    ),
+    (
+        "a_base_is_rebuilt_and_locked_by_its_packages",
+        bases::it_is_rebuilt_and_locked_by_its_packages,
+    ),
+    (
+        "packages_that_moved_move_the_lock_and_the_row_unless_locked",
+        bases::moved_packages_move_lock_and_row_unless_locked,
+    ),
+    (
+        "an_upstream_out_of_reach_is_never_another_source",
+        bases::an_upstream_out_of_reach_is_never_another_source,
+    ),
+    (
+        "a_stand_in_is_called_so_in_every_row",
+        bases::a_stand_in_is_called_so,
     ),
     (
         "the_engine_that_is_there_gives_the_labs_rows_and_loses_nothing",
@@ -153,6 +180,14 @@ const TESTS: &[(&str, Test)] = &[
     (
         "somebodys_engine_is_timed_only_when_cold_and_keeps_what_is_theirs",
         portable::it_times_what_was_cold_and_removes_what_is_ours,
+    ),
+    (
+        "a_run_on_somebodys_engine_times_what_is_cold_and_keeps_what_is_theirs",
+        timed::it_times_what_is_cold_and_keeps_what_is_theirs,
+    ),
+    (
+        "an_engine_that_does_not_reach_our_registry_is_not_timed",
+        timed::an_engine_that_does_not_reach_us_is_refused,
     ),
     (user::NAME, user::everything_belongs_to_the_user_who_called),
 ];

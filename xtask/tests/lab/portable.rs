@@ -14,9 +14,10 @@ use xtask::{
     measure::{
         exec_events::ExecEvents,
         pids::EngineNs,
-        portable::{HostSubject, Phases},
+        portable::HostSubject,
         probe::{ProbeSpec, Signs, until_ready},
-        watch::{Started, watch_start},
+        subject::Subject as _,
+        watch::{Phases, Requests, Started, watch_start},
     },
     proxy::cold::{NotCold, prove_cold},
 };
@@ -64,7 +65,7 @@ pub fn it_is_right_where_a_connection_is_not() -> Result<()> {
     let sandbox = built("portable", &waits_ms)?;
     let engine = Bridged::start(&sandbox)?;
     let serving = Serving::start(&engine)?;
-    let subject = HostSubject::new(&engine.client, serving.proxy.address())?;
+    let subject = HostSubject::new(&engine.client)?;
     for wait in waits_ms {
         let image = serving.push(&sandbox, &engine, &variant(wait))?;
         subject.pull(&image.reference)?;
@@ -149,7 +150,7 @@ impl Trial<'_> {
         let mut points = Vec::new();
         for _ in 0..STARTS {
             let ((span, outcome), started) =
-                self.watched(|container| self.subject.start(container, &probe()))?;
+                self.watched(|container| self.subject.start_and_ask(container, &probe()))?;
             let inside = started.t_200;
             points.push([span.start, inside, inside.max(span.end), outcome?.t_200]);
         }
@@ -219,7 +220,7 @@ pub fn it_times_what_was_cold_and_removes_what_is_ours() -> Result<()> {
     let sandbox = built("portable-cold", &[0])?;
     let engine = Bridged::start(&sandbox)?;
     let serving = Serving::start(&engine)?;
-    let subject = HostSubject::new(&engine.client, serving.proxy.address())?;
+    let subject = HostSubject::new(&engine.client)?;
     let image = serving.push(&sandbox, &engine, &variant(0))?;
     let pull = || -> Result<Result<Span, NotCold>> {
         serving.proxy.take_log();
@@ -253,10 +254,15 @@ pub fn it_times_what_was_cold_and_removes_what_is_ours() -> Result<()> {
 /// A start that is left running; its port is open to this machine alone.
 fn start(engine: &Bridged, subject: &HostSubject<'_>, image: &Image) -> Result<()> {
     let (container, create) = subject.create(&image.reference, PORT)?;
-    let (span, outcome) = engine
+    let (start_sent, outcome) = engine
         .network
         .inside(|| subject.start(&container, &probe()))?;
-    Phases::of(create, span, &outcome?).context("the points are not in their order")?;
+    let requests = Requests {
+        create_sent: create.start,
+        create_answered: create.end,
+        start_sent,
+    };
+    Phases::of(requests, &outcome?).context("the points are not in their order")?;
     let published = engine.sh(&format!("docker port {container}"))?;
     let expected = format!("{PORT}/tcp -> 127.0.0.1:{}", subject.port());
     ensure!(published == expected, "{published} instead of {expected}");
@@ -264,6 +270,6 @@ fn start(engine: &Bridged, subject: &HostSubject<'_>, image: &Image) -> Result<(
 }
 
 /// The engine's images and containers.
-fn holds(engine: &Bridged) -> Result<String> {
+pub fn holds(engine: &Bridged) -> Result<String> {
     engine.sh("docker images --all --no-trunc --format '{{.Repository}}:{{.Tag}} {{.ID}}'; docker ps --all --quiet --no-trunc")
 }

@@ -8,7 +8,7 @@ use std::{
 };
 
 use anyhow::{Result, ensure};
-use xtask::measure::pids::children;
+use xtask::measure::pids::descendants;
 
 /// The processes and sockets of a run, to be looked for when it has ended.
 pub struct Traces {
@@ -99,18 +99,6 @@ impl Traces {
         }
         left
     }
-}
-
-/// Every process below `pid`, itself left out.
-pub fn descendants(pid: u32) -> Result<Vec<u32>> {
-    let mut found = Vec::new();
-    let mut next = vec![pid];
-    while let Some(pid) = next.pop() {
-        let below = children(pid)?;
-        found.extend(&below);
-        next.extend(below);
-    }
-    Ok(found)
 }
 
 /// A process's words, separated by spaces.

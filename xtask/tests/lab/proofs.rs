@@ -12,6 +12,7 @@ use anyhow::{Context, Result, anyhow, ensure};
 use xtask::{
     engine::{DataRoot, Store},
     measure::{
+        ledger::Ledger,
         scenario::Scenario,
         selftest::proofs,
         subject::LabSubject,
@@ -115,8 +116,9 @@ pub fn waiting_services_move_the_app_phase_and_no_other() -> Result<()> {
     Ok(())
 }
 
-fn ns(duration: Duration) -> Result<u64> {
-    Ok(u64::try_from(duration.as_nanos())?)
+fn ns(phase: Option<Duration>) -> Result<u64> {
+    let phase = phase.context("the lab sees the exec")?;
+    Ok(u64::try_from(phase.as_nanos())?)
 }
 
 /// One part of a pull, in nanoseconds.
@@ -284,6 +286,7 @@ fn nothing_is_cached(sandbox: &Sandbox) -> Result<()> {
     let lane = Lane {
         subject: &subject,
         take_log: &|| bench.proxy.take_log(),
+        ledger: &Ledger::default(),
     };
     lane.prepare(Scenario::Warm, &target)?;
     let warm = cached_pages(&folder)?;

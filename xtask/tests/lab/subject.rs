@@ -8,6 +8,7 @@ use xtask::{
     engine::{DataRoot, Lab, LabEngine, LabRegistry, Lock, REGISTRY_STORAGE, Role, Store},
     image::Layout,
     measure::{
+        ledger::Ledger,
         probe::ProbeSpec,
         scenario::Scenario,
         subject::{LabSubject, Subject},
@@ -96,6 +97,7 @@ impl Bench {
         let lane = Lane {
             subject,
             take_log: &|| self.proxy.take_log(),
+            ledger: &Ledger::default(),
         };
         lane.prepare(scenario, target)?;
         lane.measure(scenario, target)

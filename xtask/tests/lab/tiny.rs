@@ -24,10 +24,16 @@ body = "hello"
 pub fn sandbox(name: &str) -> Result<Sandbox> {
     let sandbox = Sandbox::new(name)?;
     sandbox.write("experiments/bases.toml", "# The suite stands on nothing.\n")?;
+    add_suite(&sandbox)?;
+    Ok(sandbox)
+}
+
+/// Adds the suite to what is there.
+pub fn add_suite(sandbox: &Sandbox) -> Result<()> {
     sandbox.write("experiments/tiny/suite.toml", SUITE)?;
     fs::create_dir_all(sandbox.path("experiments/tiny/src"))?;
     fs::copy(server()?, sandbox.path("experiments/tiny/src/server"))?;
-    Ok(sandbox)
+    Ok(())
 }
 
 /// Declares a variant: its folder and three lines.

@@ -96,10 +96,10 @@ impl Class {
     pub fn remedy(&self) -> &'static str {
         match self {
             Self::Unreachable(_) => {
-                "check the network and HTTPS_PROXY, or lock a source that this machine reaches: cargo xtask bases update"
+                "check the network and HTTPS_PROXY, or lock a source that this machine reaches: cargo xtask bases update NAME --source rebuilt (or archive)"
             }
             Self::Auth { .. } => {
-                "only public images can be mirrored: check the name, or lock another source: cargo xtask bases update"
+                "only public images can be mirrored: check the name, or lock another source: cargo xtask bases update NAME --source rebuilt (or archive)"
             }
             Self::Proxy(_) => "put the proxy's user and password into HTTPS_PROXY",
             Self::RateLimited { .. } => "wait, then run the command again",
@@ -107,7 +107,9 @@ impl Class {
             Self::Tls(_) => {
                 "if a proxy re-signs TLS here, add its CA to the system's store or name it in SSL_CERT_FILE"
             }
-            Self::Gone => "cargo xtask bases update --source upstream looks the reference up again",
+            Self::Gone => {
+                "check the reference; where a locked digest has gone, look the reference up again: cargo xtask bases update NAME --source upstream"
+            }
             Self::DigestMismatch { .. } | Self::SizeMismatch { .. } => {
                 "something between here and the registry changes or cuts its answers: try again on another network"
             }

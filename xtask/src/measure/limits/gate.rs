@@ -8,14 +8,16 @@
 use std::{
     fs::File,
     io::{Read as _, Seek as _, Write as _},
-    process::{Child, ChildStdin, Stdio},
+    process::{Child, ChildStdin, ChildStdout, Command, Stdio},
     thread,
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail, ensure};
 use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
     fs::{MemfdFlags, memfd_create},
+    io::Errno,
     process::{Pid, Signal, kill_process},
 };
 
@@ -38,6 +40,10 @@ const READY: &[u8] = b"ready\n";
 /// the standard input that carries the request.
 const WAIT: &str = "echo ready && read -r go && exec \"$@\" </dev/null >/dev/null";
 
+/// Entering the namespaces and preparing take milliseconds; a shell that is not
+/// ready by then never will be.
+const OPEN_TIMEOUT: Duration = Duration::from_secs(10);
+
 /// What is killed is gone in milliseconds; `runc` takes some more to tidy up.
 const END_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -55,7 +61,8 @@ impl Gate {
     /// which may be empty, and first runs the shell command `preparation`.
     ///
     /// # Errors
-    /// When the shell does not become ready: what it said.
+    /// When the shell does not become ready in time: its command, and what it
+    /// said.
     pub fn open(
         subject: &LabEngine,
         wrapper: &[&str],
@@ -63,8 +70,6 @@ impl Gate {
         words: &[String],
         environment: &[String],
     ) -> Result<Self> {
-        // In memory: what the program logs must not wait for a disk.
-        let mut said = File::from(memfd_create("said", MemfdFlags::CLOEXEC)?);
         let mut command = subject.command("env");
         command
             .arg("-i")
@@ -76,13 +81,21 @@ impl Gate {
                 &format!("cd / && {preparation} && {WAIT}"),
                 "sh",
             ])
-            .args(words)
+            .args(words);
+        Self::before(command, OPEN_TIMEOUT)
+    }
+
+    /// The gate whose shell is the one child of the program that `command` starts.
+    fn before(mut command: Command, timeout: Duration) -> Result<Self> {
+        // In memory: what the program logs must not wait for a disk.
+        let mut said = File::from(memfd_create("said", MemfdFlags::CLOEXEC)?);
+        command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(said.try_clone()?);
         let mut child = shell::spawn(&mut command)?;
         let request = child.stdin.take();
-        match wait_for_shell(&mut child) {
+        match wait_for_shell(&mut child, timeout) {
             Ok(shell) => Ok(Self {
                 child,
                 request,
@@ -90,9 +103,9 @@ impl Gate {
                 said,
             }),
             Err(error) => {
-                drop(request); // The shell reads its end and leaves.
-                child.wait()?;
-                Err(error.context(read_back(&mut said)))
+                end_all(&mut child)?;
+                let said = read_back(&mut said);
+                Err(error.context(format!("`{}`: {said}", shell::shown(&command))))
             }
         }
     }
@@ -164,15 +177,45 @@ impl Drop for Gate {
 }
 
 /// Waits until the shell is ready: its process, as the outside numbers it.
-fn wait_for_shell(child: &mut Child) -> Result<u32> {
-    let mut line = [0; READY.len()];
+fn wait_for_shell(child: &mut Child, timeout: Duration) -> Result<u32> {
     let mut stdout = child.stdout.take().context("stdout is piped")?;
-    stdout
-        .read_exact(&mut line)
-        .context("the shell ended before it was ready")?;
+    let deadline = MonoNs::now() + timeout;
+    let mut line = [0; READY.len()];
+    let mut read = 0;
+    while read < line.len() {
+        ensure!(
+            is_readable(&stdout, deadline)?,
+            "the shell was not ready after {timeout:?}"
+        );
+        match stdout.read(&mut line[read..])? {
+            0 => bail!("the shell ended before it was ready"),
+            bytes => read += bytes,
+        }
+    }
     // `nsenter` waits outside for the one process that it put inside.
     let inside = pids::children(child.id())?;
     inside.first().copied().context("the shell has ended")
+}
+
+/// Whether there is something to read, or an end to be seen, by `deadline`.
+fn is_readable(stdout: &ChildStdout, deadline: MonoNs) -> Result<bool> {
+    let mut fds = [PollFd::new(stdout, PollFlags::IN)];
+    loop {
+        let timeout = Timespec::try_from(deadline.remaining()).unwrap_or_default();
+        match poll(&mut fds, Some(&timeout)) {
+            Err(Errno::INTR) => {}
+            ready => return Ok(ready? > 0),
+        }
+    }
+}
+
+/// Ends a program that did not get ready, with everything that it has started:
+/// whatever hangs there does not read the end of its input.
+fn end_all(child: &mut Child) -> Result<()> {
+    pids::descendants(child.id())?.into_iter().for_each(kill);
+    child.kill()?;
+    child.wait()?;
+    Ok(())
 }
 
 fn kill(pid: u32) {
@@ -188,5 +231,68 @@ fn read_back(said: &mut File) -> String {
     match (read, String::from_utf8_lossy(&bytes).trim()) {
         (Ok(_), text) if !text.is_empty() => format!("the program said: {text}"),
         _ => "the program said nothing".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    /// A gate as `nsenter` opens one: the program waits for its one child, which
+    /// runs `script`.
+    fn gate(script: &str, timeout: Duration) -> Result<Gate> {
+        let mut command = shell::command("sh");
+        command.args(["-c", "sh -c \"$1\"; exit $?", "sh", script]);
+        Gate::before(command, timeout)
+    }
+
+    fn refusal(script: &str, timeout: Duration) -> String {
+        match gate(script, timeout) {
+            Ok(_) => panic!("it opened"),
+            Err(error) => format!("{error:#}"),
+        }
+    }
+
+    #[test]
+    fn a_shell_that_hangs_is_given_up_and_ended() {
+        let begun = Instant::now();
+        let said = refusal("echo $$ >&2; sleep 60; true", Duration::from_secs(1));
+        assert!(begun.elapsed() < Duration::from_secs(30), "{said}");
+        assert!(said.starts_with("`sh -c "), "{said}");
+        assert!(said.ends_with("the shell was not ready after 1s"), "{said}");
+        let pid = said
+            .split_once("the program said: ")
+            .and_then(|(_, rest)| rest.split_once(':'))
+            .map_or("", |(pid, _)| pid);
+        let command_line = format!("/proc/{pid}/cmdline");
+        let gone = || fs::read(&command_line).unwrap_or_default().is_empty();
+        let deadline = Instant::now() + END_TIMEOUT;
+        while !gone() && Instant::now() < deadline {
+            thread::sleep(Duration::from_millis(1));
+        }
+        assert!(pid.parse::<u32>().is_ok() && gone(), "{said}");
+    }
+
+    #[test]
+    fn a_shell_that_ends_too_early_is_told_with_its_last_words() {
+        let said = refusal("echo why >&2; exit 3", END_TIMEOUT);
+        assert!(
+            said.ends_with("the program said: why: the shell ended before it was ready"),
+            "{said}"
+        );
+    }
+
+    #[test]
+    fn a_shell_that_is_ready_is_waited_for_no_longer() {
+        let mut gate = gate("echo ready && read -r go", END_TIMEOUT).unwrap();
+        assert!(gate.is_open().unwrap());
+        gate.release().unwrap();
+        let deadline = Instant::now() + END_TIMEOUT;
+        while gate.is_open().unwrap() {
+            assert!(Instant::now() < deadline, "it does not go on");
+            thread::sleep(Duration::from_millis(1));
+        }
     }
 }
