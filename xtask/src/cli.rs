@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::cost::prices::USAGE_MAX;
+
 /// Measures what the choice of base image costs a small HTTP service.
 ///
 /// Every experiments/<SUITE>/<VARIANT>/Dockerfile is built, counted to the byte,
@@ -48,7 +50,7 @@ pub enum Command {
     Doctor(LabOptions),
     /// Provide the bases and build every variant to an OCI layout in target/lab/images
     Build(Step),
-    /// Build, then write results/sizes.csv, layers.csv and bases.csv
+    /// Build, then write results/sizes.csv, layers.csv, bases.csv and cost.csv
     Size(Step),
     /// Build and size what is out of date, then measure pull and start again
     Measure(RunAll),
@@ -71,6 +73,32 @@ pub enum Command {
     /// touched.
     #[command(after_help = COMPARE_EXAMPLES)]
     Compare(Compare),
+    /// Are the committed rows those of this tree? All of it built again from nothing, and compared
+    ///
+    /// Images and bases are made anew in target/lab/verify; results/ and bases.lock are only read. Digests and
+    /// sizes must be the committed ones; where a build does not repeat (`reproducible` is `no`), what can repeat
+    /// must be: unpacked bytes, files, contents, the application binary. Exits with 1 where a row did not come
+    /// out, and names the input that drifted: Dockerfile, context, a base with its packages, builder, method.
+    #[command(after_help = VERIFY_EXAMPLES)]
+    Verify(Verify),
+    /// What storing and pulling each variant costs a month, by the prices of experiments/prices.toml
+    ///
+    /// Two costs each: in a repository of its own, and what it adds to one that holds the rest of its suite,
+    /// with which it shares layers. Without options this writes results/cost.csv; what other usage would cost
+    /// is only printed.
+    #[command(after_help = COST_EXAMPLES)]
+    Cost(Cost),
+    /// Bring the rows of several machines or platforms together in results/
+    ///
+    /// What differs from results/ in a DIR takes its place there: images with their layers, bases, the folder
+    /// of a machine as a whole. Rows that no DIR has stay. Two DIRs that say different things of one row are an
+    /// error, and then nothing is written. cost.csv follows from what comes out.
+    #[command(after_help = MERGE_EXAMPLES)]
+    Merge {
+        /// Folders of results, or checkouts that hold results/
+        #[arg(value_name = "DIR", required = true)]
+        folders: Vec<PathBuf>,
+    },
     /// How far each variant is from what the machine could do at best, from results/<machine>/limits.csv
     Limits {
         /// The folder under results/ [default: the one of this machine]
@@ -101,8 +129,15 @@ impl Command {
             Self::Build(step) | Self::Size(step) => &step.lab,
             Self::Selftest(selftest) => &selftest.step.lab,
             Self::Compare(compare) => &compare.lab.lab,
+            Self::Verify(verify) => &verify.lab.lab,
             Self::Doctor(lab) => lab,
-            Self::Diff(_) | Self::Limits { .. } | Self::Bases(_) | Self::New { .. } | Self::Clean => return false,
+            Self::Diff(_)
+            | Self::Cost(_)
+            | Self::Merge { .. }
+            | Self::Limits { .. }
+            | Self::Bases(_)
+            | Self::New { .. }
+            | Self::Clean => return false,
         };
         lab.is_host()
     }
@@ -292,6 +327,55 @@ impl Compare {
         }
     }
 }
+
+const VERIFY_EXAMPLES: &str = "Examples:\n  \
+    cargo xtask verify                 every variant and every base, twice: as long as a first run\n  \
+    cargo xtask verify gin/scratch     one variant, and what it is built on";
+
+/// What is built again.
+#[derive(Args, Clone, Debug)]
+pub struct Verify {
+    /// Suites or single variants [default: all]
+    #[arg(value_name = "SUITE[/VARIANT]")]
+    pub selection: Vec<String>,
+    #[command(flatten)]
+    pub lab: BaseOptions,
+}
+
+impl Verify {
+    pub fn step(&self) -> Step {
+        Step {
+            selection: self.selection.clone(),
+            base_archives: self.lab.base_archives.clone(),
+            // A base that moved is what it is to find.
+            locked: false,
+            lab: self.lab.lab.clone(),
+        }
+    }
+}
+
+const COST_EXAMPLES: &str = "Examples:\n  \
+    cargo xtask cost                             at the usage that prices.toml states\n  \
+    cargo xtask cost --nodes 500                 on many nodes\n  \
+    cargo xtask cost --versions 1 --pulls 0 --nodes 0    one version, stored and never pulled";
+
+/// How much of a registry is used.
+#[derive(Args, Clone, Debug)]
+pub struct Cost {
+    /// Versions of each variant pushed in the month, and kept [default: as in experiments/prices.toml]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=USAGE_MAX))]
+    pub versions: Option<u64>,
+    /// Pulls in the month by somebody who has nothing of the image [default: as in experiments/prices.toml]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(..=USAGE_MAX))]
+    pub pulls: Option<u64>,
+    /// Nodes that pull every version and keep the base's layers [default: as in experiments/prices.toml]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(..=USAGE_MAX))]
+    pub nodes: Option<u64>,
+}
+
+const MERGE_EXAMPLES: &str = "Examples:\n  \
+    cargo xtask merge ../on-arm64                 a checkout in which an arm64 machine ran\n  \
+    cargo xtask merge rows-amd64 rows-arm64       what two jobs of a CI matrix left";
 
 /// How a report is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -8,8 +8,8 @@
 //! the layouts are pushed to a local registry behind a recording proxy
 //! (`registry`, `proxy`), from which the subject engine pulls and starts them
 //! while the clock runs (`measure`, `stats`); the rows land in `results/`
-//! (`record`); what moved in them is told to a reviewer (`review`); and `run` is
-//! the story as `cargo xtask run-all` tells it.
+//! (`record`), with what the bytes cost (`cost`); what moved in them is told to
+//! a reviewer (`review`); and `run` is the story as `cargo xtask run-all` tells it.
 
 pub mod bases;
 pub mod build;

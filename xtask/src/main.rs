@@ -10,9 +10,9 @@ use clap::Parser as _;
 use xtask::{
     clean,
     cli::{BasesCommand, Cli, Command},
-    doctor, elevate,
+    cost, doctor, elevate,
     engine::init,
-    human, interrupt,
+    human, interrupt, merge,
     project::Project,
     ratios, review,
     run::{self, Upto},
@@ -71,6 +71,9 @@ fn dispatch(cli: Cli) -> Result<ExitCode> {
         Command::Limits { machine } => ratios::run(&project, machine.as_deref()),
         Command::Diff(options) => review::diff(&project, &options),
         Command::Compare(options) => run::compare(&project, &options),
+        Command::Verify(options) => run::verify(&project, &options),
+        Command::Cost(options) => cost::run(&project, &options),
+        Command::Merge { folders } => merge::run(&project, &folders),
         Command::Bases(bases) => match bases.command {
             None => run::list(&project),
             Some(BasesCommand::Update {

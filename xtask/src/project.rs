@@ -10,6 +10,7 @@ use anyhow::{Context, Result, ensure};
 #[derive(Clone, Debug)]
 pub struct Project {
     root: PathBuf,
+    lab: PathBuf,
 }
 
 impl Project {
@@ -24,7 +25,17 @@ impl Project {
             "{} holds no experiments/ folder; run inside the workspace, or name it with --project",
             root.display()
         );
-        Ok(Self { root })
+        let lab = root.join("target/lab");
+        Ok(Self { root, lab })
+    }
+
+    /// The same sources and results, with working state of its own in a folder
+    /// of the lab.
+    pub fn apart(&self, folder: &str) -> Self {
+        Self {
+            root: self.root.clone(),
+            lab: self.lab.join(folder),
+        }
     }
 
     pub fn root(&self) -> &Path {
@@ -41,7 +52,7 @@ impl Project {
 
     /// All working state, and nothing else, lives here.
     pub fn lab(&self) -> PathBuf {
-        self.root.join("target/lab")
+        self.lab.clone()
     }
 
     pub fn logs(&self) -> PathBuf {

@@ -40,7 +40,7 @@ pub fn run(project: &Project, options: &cli::Cost) -> Result<ExitCode> {
     let results = project.results();
     let sizes = Table::load(&paths::sizes(&results))?;
     let layers = Table::load(&paths::layers(&results))?;
-    let usage = options.usage(prices.usage);
+    let usage = usage(options, prices.usage);
     let costs = table(&results, &prices, usage, &sizes, &layers);
     ensure!(
         costs.rows().next().is_some(),
@@ -55,6 +55,14 @@ pub fn run(project: &Project, options: &cli::Cost) -> Result<ExitCode> {
         println!("wrote results/cost.csv");
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn usage(options: &cli::Cost, stated: Usage) -> Usage {
+    Usage {
+        versions: options.versions.unwrap_or(stated.versions),
+        pulls: options.pulls.unwrap_or(stated.pulls),
+        nodes: options.nodes.unwrap_or(stated.nodes),
+    }
 }
 
 /// `cost.csv` as it follows from the other exact files and the prices.

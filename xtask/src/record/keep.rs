@@ -160,25 +160,31 @@ fn decide<R: Exact>(old: &R, new: &R) -> Decision<R> {
     }
 }
 
-/// Both rows are of the same inputs and without error. Cells that are empty in
-/// one of them were not measured there, and contradict nothing.
-fn compare<R: Exact>(old: &R, new: &R) -> Decision<R> {
-    let (committed, measured) = (old.cells(), new.cells());
-    let drifts: Vec<Drift> = columns::<R>()
+/// The cells in which the rows contradict each other. One that is empty in either
+/// was not measured there, and contradicts nothing.
+pub fn drifts<R: Row>(committed: &R, measured: &R) -> Vec<Drift> {
+    let cells = committed.cells().into_iter().zip(measured.cells());
+    columns::<R>()
         .into_iter()
-        .zip(committed.iter().zip(&measured))
+        .zip(cells)
         .filter(|(_, (committed, measured))| {
             !committed.is_empty() && !measured.is_empty() && committed != measured
         })
         .map(|(column, (committed, measured))| Drift {
             column,
-            committed: committed.clone(),
-            measured: measured.clone(),
+            committed,
+            measured,
         })
-        .collect();
+        .collect()
+}
+
+/// Both rows are of the same inputs and without error.
+fn compare<R: Exact>(old: &R, new: &R) -> Decision<R> {
+    let drifts = drifts(old, new);
     if !drifts.is_empty() {
         return Decision::Keep(Outcome::Drifted(drifts));
     }
+    let (committed, measured) = (old.cells(), new.cells());
     let lacking = committed
         .iter()
         .zip(&measured)

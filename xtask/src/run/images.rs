@@ -1,5 +1,4 @@
-//! Building and counting: every variant twice, to see whether it repeats, then
-//! the exact rows.
+//! Building: the bases, then every variant twice, to see whether it repeats.
 
 use std::{
     fs,
@@ -10,21 +9,17 @@ use std::{
 use anyhow::{Context, Result};
 
 use super::{
-    state::{ImageRecord, Job, State, method},
+    state::{ImageRecord, Job, State},
     workbench::Workbench,
 };
 use crate::{
-    bases::provide::{Provided, Workshop},
+    bases::{Lock, provide::Workshop},
     build::{Builder, Order, build},
     files,
-    image::{Layout, compare::compare, sizes},
+    image::compare::compare,
     normalise::Normalised,
     progress::Progress,
-    record::{
-        cell::{ErrorWord, Id, Origin},
-        exact::{BaseRow, LayerRow, SizeRow, difference_permille, one_line},
-        keep::{Outcome, offer, offer_image},
-    },
+    record::cell::ErrorWord,
 };
 
 /// Builds at once. They share their stages inside BuildKit, so most of them
@@ -46,6 +41,26 @@ impl State {
     /// When a base cannot be had from its locked source, or moved in spite of
     /// `--locked`.
     pub fn provide_bases(&mut self, bench: &mut Workbench, progress: &Progress) -> Result<()> {
+        let lock = self.make_bases(bench, progress)?;
+        let moved = crate::bases::diff(&self.lock, &lock);
+        if self.step.locked && !moved.is_empty() {
+            anyhow::bail!(
+                "bases.lock would move, and --locked forbids it:\n{}\nmend: run without --locked",
+                moved.join("\n")
+            );
+        }
+        moved
+            .iter()
+            .for_each(|line| progress.note(format_args!("bases.lock moves: {line}")));
+        self.save_lock(lock)
+    }
+
+    /// Makes the bases that are not in hand; the lock that they ask for, while
+    /// the committed one stays.
+    ///
+    /// # Errors
+    /// When a base cannot be had from its locked source.
+    pub fn make_bases(&mut self, bench: &mut Workbench, progress: &Progress) -> Result<Lock> {
         bench.start_builder()?;
         self.builder_id = Some(bench.builder()?.id().to_owned());
         let (mut made, mut lock) = (Vec::new(), self.lock.clone());
@@ -64,23 +79,19 @@ impl State {
                 made.push(provided);
             }
         }
-        let moved = crate::bases::diff(&self.lock, &lock);
-        if self.step.locked && !moved.is_empty() {
-            anyhow::bail!(
-                "bases.lock would move, and --locked forbids it:\n{}\nmend: run without --locked",
-                moved.join("\n")
-            );
-        }
-        moved
-            .iter()
-            .for_each(|line| progress.note(format_args!("bases.lock moves: {line}")));
         self.provided = made;
-        self.save_lock(lock)
+        Ok(lock)
     }
 
-    /// Builds what is out of date, twice. A variant that fails is remembered,
-    /// the others go on.
-    pub fn build(&mut self, bench: &mut Workbench, progress: &Progress) -> Result<()> {
+    /// Builds what is out of date, twice; with `from_nothing`, not even the first
+    /// time out of the builder's cache. A variant that fails is remembered, the
+    /// others go on.
+    pub fn build(
+        &mut self,
+        bench: &mut Workbench,
+        from_nothing: bool,
+        progress: &Progress,
+    ) -> Result<()> {
         let jobs: Vec<Job<'_>> = self
             .jobs()
             .into_iter()
@@ -96,24 +107,16 @@ impl State {
             // Until both builds are judged there is no image of these inputs.
             let _ = fs::remove_file(self.record_path(*job));
         }
-        let images = self.project.lab().join("images");
-        let first = self.build_all(
-            &jobs,
-            builder,
-            &Pass {
-                verb: "build",
-                images,
-                no_cache: false,
-            },
-            progress,
-        );
-        // Without its cache the builder has to do everything again; what is
-        // shared between variants is still done once.
-        let emptied = builder.forget()?;
+        let once = Pass {
+            verb: "build",
+            images: self.project.lab().join("images"),
+            no_cache: from_nothing && must_ignore_cache(builder)?,
+        };
+        let first = self.build_all(&jobs, builder, &once, progress);
         let again = Pass {
             verb: "build again",
             images: self.project.lab().join("images-again"),
-            no_cache: !emptied,
+            no_cache: must_ignore_cache(builder)?,
         };
         let succeeded: Vec<Job<'_>> = first
             .iter()
@@ -261,218 +264,13 @@ impl State {
         };
         files::write_atomic(&self.record_path(job), serde_json::to_vec_pretty(&record)?)
     }
-
-    /// Writes the exact files.
-    ///
-    /// # Errors
-    /// When an image or a file cannot be read or written.
-    pub fn size(&mut self, progress: &Progress) -> Result<()> {
-        let step = progress.step("sizes", (self.variants() + self.provided.len()) as u64);
-        for row in self.base_size_rows(&step)? {
-            offer(&mut self.base_rows, row);
-        }
-        let mut rows = Vec::new();
-        for job in self.jobs() {
-            rows.push(self.size_rows(job)?);
-            step.advance(1);
-        }
-        for (size, layers) in rows {
-            let name = format!("{}/{}", size.suite, size.variant);
-            match offer_image(&mut self.sizes, &mut self.layers, size, layers) {
-                Outcome::Drifted(drifts) => {
-                    for drift in drifts {
-                        progress.note(format_args!(
-                            "{name}: committed {} is {}, and {} came out of the same inputs; the committed row stays",
-                            drift.column, drift.committed, drift.measured
-                        ));
-                    }
-                }
-                Outcome::KeptDespite(word) => {
-                    progress.note(format_args!("{name}: {word}; its committed row stays"))
-                }
-                Outcome::Added | Outcome::Replaced | Outcome::Kept => {}
-            }
-        }
-        step.done("counted");
-        self.save_exact()
-    }
-
-    fn base_size_rows(&self, step: &crate::progress::Step) -> Result<Vec<BaseRow>> {
-        let mut rows = Vec::new();
-        for provided in &self.provided {
-            let key = (provided.name.context_key(), self.platform.to_string());
-            let digest = provided.layout.digest();
-            if self
-                .base_rows
-                .get(&key)
-                .is_none_or(|row| row.digest.as_ref() != Some(digest))
-            {
-                rows.push(self.base_row(provided)?);
-            }
-            step.advance(1);
-        }
-        Ok(rows)
-    }
-
-    fn base_row(&self, provided: &Provided) -> Result<BaseRow> {
-        let base = self
-            .bases
-            .get(&provided.name)
-            .context("bases come from bases.toml")?;
-        let sizes = sizes::measure(&provided.layout, &Default::default())?;
-        let published = (base.published_transfer_bytes, base.published_unpacked_bytes);
-        let notes = [base.published_source.as_deref(), base.note.as_deref()];
-        Ok(BaseRow {
-            base: provided.name.context_key(),
-            platform: self.platform.to_string(),
-            source: provided.source.to_owned(),
-            transfer_bytes: Some(sizes.transfer_bytes),
-            unpacked_bytes: Some(sizes.unpacked_bytes),
-            published_transfer_bytes: published.0,
-            published_unpacked_bytes: published.1,
-            transfer_difference_permille: difference_permille(
-                Some(sizes.transfer_bytes),
-                published.0,
-            ),
-            unpacked_difference_permille: difference_permille(
-                Some(sizes.unpacked_bytes),
-                published.1,
-            ),
-            layers: Some(sizes.layers.len() as u64),
-            id: self.id_of(provided),
-            digest: Some(provided.layout.digest().clone()),
-            note: notes
-                .into_iter()
-                .flatten()
-                .map(|note| note.split_whitespace().collect::<Vec<_>>().join(" "))
-                .collect::<Vec<_>>()
-                .join("; "),
-        })
-    }
-
-    fn id_of(&self, provided: &Provided) -> Option<Id> {
-        crate::record::cell::Cell::parse(&provided.id)
-    }
-
-    fn size_rows(&self, job: Job<'_>) -> Result<(SizeRow, Vec<LayerRow>)> {
-        let row = self.named_row(job);
-        let Some(record) = self.built(job) else {
-            let error = self
-                .errors
-                .get(&job.key())
-                .copied()
-                .unwrap_or(ErrorWord::BuildFailed);
-            return Ok((
-                SizeRow {
-                    error: Some(error),
-                    ..row
-                },
-                Vec::new(),
-            ));
-        };
-        let layout = Layout::open(&self.project.image(&job.suite.name, &job.variant.name))?;
-        let base = job
-            .variant
-            .images
-            .base
-            .as_ref()
-            .and_then(|name| self.find(name));
-        let base_layers = base
-            .map(|base| base.layout.leading_layers(base.layout.layers().len()))
-            .unwrap_or_default();
-        let sizes = sizes::measure(&layout, &base_layers)
-            .with_context(|| format!("{}: cannot be counted", job.name()))?;
-        let layers = layer_rows(&row, &layout, &sizes, &record);
-        let size = SizeRow {
-            transfer_bytes: Some(sizes.transfer_bytes),
-            unpacked_bytes: Some(sizes.unpacked_bytes),
-            layer_file_bytes: Some(sizes.layer_file_bytes),
-            content_bytes: Some(sizes.content_bytes),
-            wasted_bytes: Some(sizes.wasted_bytes),
-            base_transfer_bytes: Some(sizes.base_transfer_bytes),
-            app_transfer_bytes: Some(sizes.app_transfer_bytes),
-            layers: Some(sizes.layers.len() as u64),
-            files: Some(sizes.files),
-            reproducible: Some(record.reproducible),
-            app_sha256: sizes.app.map(|app| app.sha256),
-            digest: Some(layout.digest().clone()),
-            ..row
-        };
-        Ok((size, layers))
-    }
-
-    /// The columns that say what was built, whether or not it came out.
-    fn named_row(&self, job: Job<'_>) -> SizeRow {
-        let images = &job.variant.images;
-        let base = images.base.as_ref().and_then(|name| self.find(name));
-        let ids = images
-            .build_bases()
-            .into_iter()
-            .filter_map(|name| Some(format!("{}={}", name.context_key(), self.find(name)?.id)));
-        SizeRow {
-            suite: job.suite.name.clone(),
-            variant: job.variant.name.clone(),
-            platform: self.platform.to_string(),
-            base: images
-                .base
-                .as_ref()
-                .map_or_else(|| "scratch".to_owned(), |name| name.context_key()),
-            base_source: base.map(|base| base.source.to_owned()).unwrap_or_default(),
-            base_id: base.and_then(|base| self.id_of(base)),
-            build_base_ids: ids.collect::<Vec<_>>().join(" "),
-            dockerfile_id: Some(Id::from(&job.variant.dockerfile_id)),
-            context_id: Some(Id::from(&job.variant.context_id)),
-            builder: self.builder_id.clone().unwrap_or_default(),
-            method: method(),
-            inputs: self.inputs(job).as_ref().map(Id::from),
-            ..SizeRow::default()
-        }
-    }
 }
 
-fn layer_rows(
-    row: &SizeRow,
-    layout: &Layout,
-    sizes: &sizes::Sizes,
-    record: &ImageRecord,
-) -> Vec<LayerRow> {
-    let made = layout
-        .config()
-        .history()
-        .iter()
-        .flatten()
-        .filter(|entry| entry.empty_layer() != Some(true));
-    let mut created_by =
-        made.map(|entry| one_line(entry.created_by().as_deref().unwrap_or_default()));
-    let numbered = (1..).zip(&sizes.layers).zip(
-        record
-            .buildkit_transfer_bytes
-            .iter()
-            .copied()
-            .chain(std::iter::repeat(None)),
-    );
-    numbered
-        .map(|((number, layer), buildkit)| LayerRow {
-            suite: row.suite.clone(),
-            variant: row.variant.clone(),
-            platform: row.platform.clone(),
-            layer: number,
-            transfer_bytes: Some(layer.transfer_bytes),
-            buildkit_transfer_bytes: buildkit,
-            unpacked_bytes: Some(layer.unpacked_bytes),
-            layer_file_bytes: Some(layer.layer_file_bytes),
-            files: Some(layer.files),
-            origin: Some(if layer.from_base {
-                Origin::Base
-            } else {
-                Origin::App
-            }),
-            created_by: created_by.next().unwrap_or_default(),
-            digest: Some(layer.digest.clone()),
-            diff_id: Some(layer.diff_id.clone()),
-            inputs: row.inputs.clone(),
-        })
-        .collect()
+/// Empties the builder's cache, so that it has to do everything again and yet
+/// does what variants share only once; where the cache is not ours to empty, a
+/// build has to ignore it.
+fn must_ignore_cache(builder: &dyn Builder) -> Result<bool> {
+    Ok(!builder.forget()?)
 }
 
 /// A full disk or tmpfs is told from a Dockerfile that does not build, because

@@ -9,10 +9,12 @@ mod host;
 mod images;
 mod selftest;
 mod session;
+mod sizes;
 mod state;
 mod targets;
 mod timings;
 mod unfinished;
+mod verify;
 mod workbench;
 
 use std::process::ExitCode;
@@ -22,6 +24,7 @@ use anyhow::{Context, Result, bail};
 pub use bases::{add, list, update};
 pub use compare::run as compare;
 pub use selftest::run as selftest;
+pub use verify::run as verify;
 pub use workbench::LARGEST_IMAGE_BYTES;
 
 use crate::{
@@ -108,7 +111,7 @@ fn advance(project: &Project, options: &RunAll, upto: Upto) -> Result<Advanced> 
     let mut bench = Workbench::open(project, lock, lab, &progress)?;
     todo.state.provide_bases(&mut bench, &progress)?;
     interrupt::keeps("the bases are kept in target/lab");
-    todo.state.build(&mut bench, &progress)?;
+    todo.state.build(&mut bench, false, &progress)?;
     interrupt::keeps("bases and images are kept in target/lab");
     if upto >= Upto::Sizes {
         todo.state.size(&progress)?;

@@ -18,6 +18,7 @@ use crate::{
         provide::{Provided, Provider},
     },
     cli::Step,
+    cost::{self, Prices},
     digest::Digest,
     dockerfile::ImageName,
     image::Platform,
@@ -27,6 +28,7 @@ use crate::{
     project::Project,
     record::{
         cell::{ErrorWord, Id},
+        cost::CostRow,
         exact::{BaseRow, LayerRow, SizeRow},
         paths,
         session::Unit,
@@ -64,6 +66,8 @@ pub struct State {
     pub sizes: Table<SizeRow>,
     pub layers: Table<LayerRow>,
     pub base_rows: Table<BaseRow>,
+    /// What bytes cost, where the project states it.
+    prices: Option<Prices>,
     /// Every declared variant, selected or not.
     declared: Vec<(String, String)>,
     /// Variants that failed in this run.
@@ -141,6 +145,7 @@ impl State {
             sizes: Table::load(&paths::sizes(&results))?,
             layers: Table::load(&paths::layers(&results))?,
             base_rows: Table::load(&paths::bases(&results))?,
+            prices: Prices::load(project)?,
             project: project.clone(),
             step: step.clone(),
             provided: Vec::new(),
@@ -398,15 +403,26 @@ impl State {
 
     /// Saves the exact files; what moved is remembered for the last lines.
     pub fn save_exact(&mut self) -> Result<()> {
+        let cost = self.cost();
         let saved = [
             (self.sizes.save()?, self.sizes.path().to_owned()),
             (self.layers.save()?, self.layers.path().to_owned()),
             (self.base_rows.save()?, self.base_rows.path().to_owned()),
+            (cost.save()?, cost.path().to_owned()),
         ];
         for (_, path) in saved.into_iter().filter(|(moved, _)| *moved) {
             self.note_written(&path);
         }
         Ok(())
+    }
+
+    /// What follows from the sizes; nothing without prices.
+    fn cost(&self) -> Table<CostRow> {
+        let results = self.project.results();
+        match &self.prices {
+            Some(prices) => cost::table(&results, prices, prices.usage, &self.sizes, &self.layers),
+            None => Table::empty(&paths::cost(&results)),
+        }
     }
 
     pub fn note_written(&mut self, path: &Path) {

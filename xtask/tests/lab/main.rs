@@ -22,6 +22,7 @@ mod timed;
 mod tiny;
 mod user;
 mod variants;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -76,6 +77,10 @@ const TESTS: &[(&str, Test)] = &[
     (
         "a_build_that_writes_the_time_is_not_reproducible",
         variants::a_build_that_writes_the_time_is_not_reproducible,
+    ),
+    (
+        "verify_names_what_drifted_and_leaves_results_alone",
+        verify::it_finds_what_drifted_and_writes_nothing,
     ),
     (
         "a_full_disk_is_an_error_and_leaves_nothing_half_written",

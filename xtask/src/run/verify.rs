@@ -1,0 +1,581 @@
+//! `cargo xtask verify`: everything built again from nothing and held against
+//! the committed rows, which are only read.
+
+use std::{fmt, process::ExitCode};
+
+use anyhow::Result;
+
+use super::{
+    confirm_host_package, hold, prepare_host, sizes::Counted, state::State, workbench::Workbench,
+};
+use crate::{
+    bases::{self, Lock},
+    clean, cli,
+    dockerfile::ImageName,
+    elevate, files, human,
+    progress::Progress,
+    project::Project,
+    record::{
+        cell::{Cell as _, Id, Origin},
+        exact::{BaseRow, LayerRow, SizeRow},
+        keep::{Drift, Exact as _, drifts},
+        row::Row as _,
+        table::Table,
+    },
+    review::{
+        cause::{Kind, Locks, causes},
+        plain::as_it_is,
+    },
+};
+
+/// The folder of the lab in which everything is built.
+const FOLDER: &str = "verify";
+
+/// What the same inputs have to give again.
+const OF_IMAGE: &[&str] = &[
+    "transfer_bytes",
+    "unpacked_bytes",
+    "layer_file_bytes",
+    "content_bytes",
+    "wasted_bytes",
+    "base_transfer_bytes",
+    "app_transfer_bytes",
+    "layers",
+    "files",
+    "reproducible",
+    "app_sha256",
+    "digest",
+];
+const OF_LAYER: &[&str] = &[
+    "transfer_bytes",
+    "unpacked_bytes",
+    "layer_file_bytes",
+    "files",
+    "origin",
+    "digest",
+    "diff_id",
+];
+const OF_BASE: &[&str] = &["source", "transfer_bytes", "unpacked_bytes", "layers", "digest"];
+
+/// What of it can repeat where a build writes the time into its files: neither
+/// packed bytes nor digests.
+const CONTENT_OF_IMAGE: &[&str] = &["unpacked_bytes", "content_bytes", "layers", "files", "app_sha256"];
+const CONTENT_OF_LAYER: &[&str] = &["unpacked_bytes", "files"];
+
+/// # Errors
+/// What keeps it from building at all. What came out otherwise than it is
+/// committed is an exit code.
+pub fn run(project: &Project, options: &cli::Verify) -> Result<ExitCode> {
+    let step = options.step();
+    let apart = project.apart(FOLDER);
+    // What is wrong with what people wrote is said before anything is asked of them.
+    State::load(&apart, &step)?;
+    if !elevate::is_root() && !step.lab.is_host() {
+        confirm_host_package(project, &step.lab)?;
+        return elevate::rerun_through_sudo();
+    }
+    let progress = Progress::to_stderr();
+    let held = hold(project, &step.lab)?;
+    clean::sweep(project)?;
+    files::remove_dir_all(&apart.lab())?;
+    let mut state = State::load(&apart, &step)?;
+    eprintln!(
+        "verify builds {} twice, and the bases below, from nothing in target/lab/{FOLDER}; results/ and bases.lock \
+         are only read",
+        human::count(state.variants(), "variant")
+    );
+    prepare_host(project, &step.lab)?;
+    let mut bench = Workbench::open(project, held, &step.lab, &progress)?;
+    let lock = state.make_bases(&mut bench, &progress)?;
+    state.build(&mut bench, true, &progress)?;
+    let counted = state.count(&progress, |_| true)?;
+    let report = Committed::of(&state).held_against(&counted, &lock);
+    print!("{report}");
+    if report.findings.is_empty() {
+        files::remove_dir_all(&apart.lab())?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    eprintln!(
+        "error: {} did not come out as committed; images and logs are in target/lab/{FOLDER}\n\
+         mend: where an input drifted, `cargo xtask size` takes the new rows; where none did, the build or this \
+         program is to be mended",
+        human::count(report.findings.len(), "row")
+    );
+    Ok(ExitCode::FAILURE)
+}
+
+/// What the files say, before anything is built.
+struct Committed<'a> {
+    sizes: &'a Table<SizeRow>,
+    layers: &'a Table<LayerRow>,
+    bases: &'a Table<BaseRow>,
+    lock: &'a Lock,
+}
+
+/// How much came out as it is committed, and what did not.
+#[derive(Debug, Default)]
+struct Report {
+    images: usize,
+    layers: usize,
+    bases: usize,
+    findings: Vec<Finding>,
+}
+
+/// A base or an image that did not come out as its row says.
+#[derive(Debug)]
+struct Finding {
+    name: String,
+    drifts: Vec<Drift>,
+    why: String,
+}
+
+impl<'a> Committed<'a> {
+    fn of(state: &'a State) -> Self {
+        Self {
+            sizes: &state.sizes,
+            layers: &state.layers,
+            bases: &state.base_rows,
+            lock: &state.lock,
+        }
+    }
+
+    /// `lock` is what the bases ask for as they were made now.
+    fn held_against(&self, built: &Counted, lock: &Lock) -> Report {
+        let mut report = Report::default();
+        for base in &built.bases {
+            match self.base(base, lock) {
+                None => report.bases += 1,
+                Some(finding) => report.findings.push(finding),
+            }
+        }
+        for (image, layers) in &built.images {
+            match self.image(image, layers, lock) {
+                None => {
+                    report.images += 1;
+                    report.layers += layers.len();
+                }
+                Some(finding) => report.findings.push(finding),
+            }
+        }
+        report
+    }
+
+    fn base(&self, built: &BaseRow, lock: &Lock) -> Option<Finding> {
+        let name = format!("base {}", built.base);
+        let Some(committed) = self.bases.get(&built.key()) else {
+            return Some(Finding::without_row(name, "bases.csv"));
+        };
+        let drifts = among(drifts(committed, built), OF_BASE);
+        (!drifts.is_empty()).then(|| Finding {
+            name,
+            drifts,
+            why: self.why_base(committed, built, lock),
+        })
+    }
+
+    fn image(&self, built: &SizeRow, layers: &[LayerRow], lock: &Lock) -> Option<Finding> {
+        let name = format!("{}/{}", built.suite, built.variant);
+        let Some(committed) = self.sizes.get(&built.key()) else {
+            return Some(Finding::without_row(name, "sizes.csv"));
+        };
+        let mut drifts = of_image(committed, built);
+        if drifts.is_empty() {
+            // Of an image that moved the layers have moved, too.
+            let of_layers = layers.iter().flat_map(|layer| self.of_layer(committed, layer));
+            drifts = of_layers.collect();
+        }
+        (!drifts.is_empty()).then(|| Finding {
+            name,
+            drifts,
+            why: self.why_image(committed, built, lock),
+        })
+    }
+
+    fn of_layer(&self, image: &SizeRow, built: &LayerRow) -> Vec<Drift> {
+        let name = format!("layer {}", built.layer);
+        let Some(committed) = self.layers.get(&built.key()) else {
+            return vec![Drift {
+                column: name,
+                committed: String::new(),
+                measured: "a layer".to_owned(),
+            }];
+        };
+        let repeats = image.repeats() || committed.origin == Some(Origin::Base);
+        let compared = if repeats { OF_LAYER } else { CONTENT_OF_LAYER };
+        among(drifts(committed, built), compared)
+            .into_iter()
+            .map(|drift| Drift {
+                column: format!("{name} {}", drift.column),
+                ..drift
+            })
+            .collect()
+    }
+
+    fn why_image(&self, committed: &SizeRow, built: &SizeRow, lock: &Lock) -> String {
+        let locks = Locks {
+            before: Some(self.lock),
+            after: Some(lock),
+        };
+        let inputs: Vec<String> = causes(committed, built, locks)
+            .iter()
+            // The binary is what comes out of a build, and no input of it.
+            .filter(|cause| !matches!(cause.kind, Kind::ApplicationBinary | Kind::Unknown))
+            .map(|cause| cause.text(as_it_is))
+            .collect();
+        if inputs.is_empty() && built.error.is_some() {
+            return format!(
+                "no input drifted: see target/lab/{FOLDER}/logs/{}-{}.build.log",
+                built.suite, built.variant
+            );
+        }
+        drifted(&inputs)
+    }
+
+    fn why_base(&self, committed: &BaseRow, built: &BaseRow, lock: &Lock) -> String {
+        if committed.source != built.source {
+            return drifted(&[format!("its source, {} -> {}", committed.source, built.source)]);
+        }
+        if committed.id == built.id {
+            return drifted(&[]);
+        }
+        let name = built.base.parse::<ImageName>().ok();
+        let moves = name.and_then(|name| {
+            let old = self.lock.get(&name, &built.platform)?;
+            let new = lock.get(&name, &built.platform)?;
+            Some(bases::moves(old, new))
+        });
+        match moves.filter(|moves| !moves.is_empty()) {
+            Some(moves) => drifted(&moves),
+            None => drifted(&[format!("its identity, {} -> {}", id(&committed.id), id(&built.id))]),
+        }
+    }
+}
+
+fn of_image(committed: &SizeRow, built: &SizeRow) -> Vec<Drift> {
+    if committed.error != built.error {
+        return vec![Drift {
+            column: "error".to_owned(),
+            committed: committed.error.text(),
+            measured: built.error.text(),
+        }];
+    }
+    let compared = if committed.repeats() { OF_IMAGE } else { CONTENT_OF_IMAGE };
+    among(drifts(committed, built), compared)
+}
+
+fn among(mut drifts: Vec<Drift>, columns: &[&str]) -> Vec<Drift> {
+    drifts.retain(|drift| columns.contains(&drift.column.as_str()));
+    drifts
+}
+
+fn drifted(inputs: &[String]) -> String {
+    if inputs.is_empty() {
+        "no input drifted: the build does not repeat".to_owned()
+    } else {
+        format!("drifted: {}", inputs.join("; "))
+    }
+}
+
+fn id(id: &Option<Id>) -> String {
+    id.as_ref().map_or_else(|| "unresolved".to_owned(), Id::text)
+}
+
+impl Finding {
+    fn without_row(name: String, file: &str) -> Self {
+        Self {
+            name,
+            drifts: Vec::new(),
+            why: format!("no row of results/{file} is about it; mend: cargo xtask size"),
+        }
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for Finding { name, drifts, why } in &self.findings {
+            writeln!(f, "{name}")?;
+            for drift in drifts {
+                let (committed, built) = (shown(&drift.committed), shown(&drift.measured));
+                writeln!(f, "  {}: committed {committed}, built {built}", drift.column)?;
+            }
+            writeln!(f, "  {why}")?;
+        }
+        writeln!(
+            f,
+            "{}, {} and {} came out as committed",
+            human::count(self.images, "image"),
+            human::count(self.layers, "layer"),
+            human::count(self.bases, "base")
+        )
+    }
+}
+
+/// The cell as a person compares it: of a digest, what ids have of it.
+fn shown(cell: &str) -> &str {
+    const DIGEST_CHARS: usize = "sha256:0123456789ab".len();
+    match cell.get(..DIGEST_CHARS) {
+        Some(short) if cell.starts_with("sha256:") => short,
+        _ if cell.is_empty() => "nothing",
+        _ => cell,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::{
+        digest::Digest,
+        record::{cell::ErrorWord, row::Row},
+    };
+
+    const BASE: &str = "debian:bookworm-slim";
+    const AMD64: &str = "linux/amd64";
+
+    fn some_id(of: &str) -> Option<Id> {
+        Some(Id::from(&Digest::of(of)))
+    }
+
+    fn size() -> SizeRow {
+        SizeRow {
+            suite: "gin".to_owned(),
+            variant: "slim".to_owned(),
+            platform: AMD64.to_owned(),
+            transfer_bytes: Some(60),
+            unpacked_bytes: Some(100),
+            files: Some(7),
+            reproducible: Some(true),
+            base: BASE.to_owned(),
+            base_id: some_id("base"),
+            dockerfile_id: some_id("Dockerfile"),
+            inputs: some_id("inputs"),
+            digest: Some(Digest::of("image")),
+            ..SizeRow::default()
+        }
+    }
+
+    fn layer() -> LayerRow {
+        LayerRow {
+            suite: "gin".to_owned(),
+            variant: "slim".to_owned(),
+            platform: AMD64.to_owned(),
+            layer: 1,
+            transfer_bytes: Some(50),
+            buildkit_transfer_bytes: Some(51),
+            unpacked_bytes: Some(100),
+            origin: Some(Origin::App),
+            ..LayerRow::default()
+        }
+    }
+
+    fn base(lock: &Lock) -> BaseRow {
+        let name: ImageName = BASE.parse().unwrap();
+        BaseRow {
+            base: BASE.to_owned(),
+            platform: AMD64.to_owned(),
+            source: "rebuilt".to_owned(),
+            transfer_bytes: Some(40),
+            id: Id::parse(&lock.get(&name, AMD64).unwrap().id().unwrap()),
+            ..BaseRow::default()
+        }
+    }
+
+    fn lock(packages: &str) -> Lock {
+        let text = format!(
+            "[[base]]\nreference = \"{BASE}\"\nplatform = \"{AMD64}\"\nsource = \"rebuilt\"\ndigest = \"\"\n\
+             recipe_id = \"0123456789ab\"\npackages = [\"{packages}\"]\n"
+        );
+        Lock::parse("bases.lock".into(), &text).unwrap()
+    }
+
+    /// A project with one image on one base.
+    struct Made {
+        sizes: Table<SizeRow>,
+        layers: Table<LayerRow>,
+        bases: Table<BaseRow>,
+        lock: Lock,
+    }
+
+    fn table<R: Row>(rows: impl IntoIterator<Item = R>) -> Table<R> {
+        let mut table = Table::empty(Path::new("x.csv"));
+        rows.into_iter().for_each(|row| table.upsert(row));
+        table
+    }
+
+    impl Made {
+        fn of(size: SizeRow) -> Self {
+            let lock = lock("libc6 1");
+            Self {
+                sizes: table([size]),
+                layers: table([layer()]),
+                bases: table([base(&lock)]),
+                lock,
+            }
+        }
+
+        /// What is said when these are built.
+        fn said(&self, size: SizeRow, layer: LayerRow, base: BaseRow, lock: &Lock) -> String {
+            let committed = Committed {
+                sizes: &self.sizes,
+                layers: &self.layers,
+                bases: &self.bases,
+                lock: &self.lock,
+            };
+            let counted = Counted {
+                bases: vec![base],
+                images: vec![(size, vec![layer])],
+            };
+            committed.held_against(&counted, lock).to_string()
+        }
+
+        /// What is said when the image alone came out otherwise.
+        fn said_of(&self, size: SizeRow) -> String {
+            self.said(size, layer(), base(&self.lock), &self.lock)
+        }
+    }
+
+    #[test]
+    fn what_came_out_again_is_counted() {
+        let jitter = LayerRow {
+            buildkit_transfer_bytes: Some(53),
+            ..layer()
+        };
+        let made = Made::of(size());
+        let said = made.said(size(), jitter, base(&made.lock), &made.lock);
+        assert_eq!(said, "1 image, 1 layer and 1 base came out as committed\n");
+    }
+
+    #[test]
+    fn another_number_is_said_with_the_input_that_drifted_or_that_none_did() {
+        let grown = SizeRow {
+            transfer_bytes: Some(61),
+            digest: Some(Digest::of("other")),
+            ..size()
+        };
+        insta::assert_snapshot!(Made::of(size()).said_of(grown.clone()), @"
+        gin/slim
+          transfer_bytes: committed 60, built 61
+          digest: committed sha256:6105d6cc76af, built sha256:d9298a10d1b0
+          no input drifted: the build does not repeat
+        0 images, 0 layers and 1 base came out as committed
+        ");
+        let edited = SizeRow {
+            dockerfile_id: some_id("edited"),
+            app_sha256: Some(Digest::of("app")),
+            ..grown
+        };
+        let said = Made::of(size()).said_of(edited);
+        assert!(said.contains("\n  drifted: Dockerfile\n"), "{said}");
+    }
+
+    #[test]
+    fn of_a_build_that_does_not_repeat_the_content_is_compared() {
+        let changing = || SizeRow {
+            reproducible: Some(false),
+            digest: None,
+            ..size()
+        };
+        let made = Made::of(changing());
+        let packed = SizeRow {
+            transfer_bytes: Some(75),
+            digest: Some(Digest::of("other")),
+            ..changing()
+        };
+        let heavier = LayerRow {
+            transfer_bytes: Some(65),
+            ..layer()
+        };
+        let said = made.said(packed, heavier, base(&made.lock), &made.lock);
+        assert!(said.starts_with("1 image, "), "{said}");
+        let more = SizeRow {
+            files: Some(8),
+            ..changing()
+        };
+        let said = made.said_of(more);
+        assert!(said.contains("  files: committed 7, built 8\n"), "{said}");
+    }
+
+    #[test]
+    fn a_base_that_drifted_names_its_packages_for_itself_and_for_what_stands_on_it() {
+        let made = Made::of(size());
+        let now = lock("libc6 2");
+        let new_base = BaseRow {
+            transfer_bytes: Some(41),
+            ..base(&now)
+        };
+        let of = |lock: &Lock| base(lock).id;
+        let image = SizeRow {
+            transfer_bytes: Some(61),
+            base_id: of(&now),
+            ..size()
+        };
+        let committed = Made {
+            sizes: table([SizeRow {
+                base_id: of(&made.lock),
+                ..size()
+            }]),
+            ..made
+        };
+        insta::assert_snapshot!(committed.said(image, layer(), new_base, &now), @"
+        base debian:bookworm-slim
+          transfer_bytes: committed 40, built 41
+          drifted: libc6 1 -> 2
+        gin/slim
+          transfer_bytes: committed 60, built 61
+          drifted: base debian:bookworm-slim: libc6 1 -> 2
+        0 images, 0 layers and 0 bases came out as committed
+        ");
+    }
+
+    #[test]
+    fn another_source_of_a_base_is_its_drift() {
+        let made = Made::of(size());
+        let stand_in = BaseRow {
+            source: "stand-in".to_owned(),
+            ..base(&made.lock)
+        };
+        let said = made.said(size(), layer(), stand_in, &made.lock);
+        assert!(said.contains("  drifted: its source, rebuilt -> stand-in\n"), "{said}");
+    }
+
+    #[test]
+    fn a_layer_that_was_edited_or_is_lacking_is_found_although_the_image_agrees() {
+        let mut made = Made::of(size());
+        let edited = LayerRow {
+            transfer_bytes: Some(49),
+            ..layer()
+        };
+        made.layers.upsert(edited);
+        let said = made.said_of(size());
+        assert!(said.contains("  layer 1 transfer_bytes: committed 49, built 50\n"), "{said}");
+        made.layers.retain(|_| false);
+        let said = made.said_of(size());
+        assert!(said.contains("  layer 1: committed nothing, built a layer\n"), "{said}");
+    }
+
+    #[test]
+    fn what_failed_and_what_has_no_row_are_said() {
+        let failed = SizeRow {
+            error: Some(ErrorWord::BuildFailed),
+            transfer_bytes: None,
+            unpacked_bytes: None,
+            digest: None,
+            ..size()
+        };
+        insta::assert_snapshot!(Made::of(size()).said_of(failed.clone()), @"
+        gin/slim
+          error: committed nothing, built build_failed
+          no input drifted: see target/lab/verify/logs/gin-slim.build.log
+        0 images, 0 layers and 1 base came out as committed
+        ");
+        let said = Made::of(failed.clone()).said_of(failed);
+        assert!(said.starts_with("1 image, "), "{said}");
+        let new = SizeRow {
+            variant: "new".to_owned(),
+            ..size()
+        };
+        let said = Made::of(size()).said_of(new);
+        assert!(said.contains("no row of results/sizes.csv is about it; mend: cargo xtask size"), "{said}");
+    }
+}
