@@ -252,7 +252,7 @@ mod tests {
 
         | variant | layer | column | before | after | change | per cent | made by |
         |---|--:|---|--:|--:|--:|--:|---|
-        | `gin/a linux/amd64` | 1 | `transfer_bytes` | 1,000 | 1,100 | +100 | +10.00~% | `COPY a\|b` |
+        | `gin/a linux/amd64` | 1 | `transfer_bytes` | 1,000 | 1,100 | +100 | +10.00~% | `COPY a\\|b` |
 
         </details>
 

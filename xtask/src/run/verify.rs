@@ -80,8 +80,8 @@ pub fn run(project: &Project, options: &cli::Verify) -> Result<ExitCode> {
     files::remove_dir_all(&apart.lab())?;
     let mut state = State::load(&apart, &step)?;
     eprintln!(
-        "verify builds {} twice, and the bases below, from nothing in target/lab/{FOLDER}; results/ and bases.lock \
-         are only read",
+        "verify builds {} twice and makes the bases, all from nothing, in target/lab/{FOLDER}; results/ and \
+         bases.lock are only read",
         human::count(state.variants(), "variant")
     );
     prepare_host(project, &step.lab)?;
