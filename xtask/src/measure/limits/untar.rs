@@ -7,7 +7,6 @@ use crate::{
     clock::MonoNs,
     engine::LabEngine,
     image::{Layout, Walk},
-    measure::subject::{LabSubject, Subject as _},
 };
 
 /// Nanoseconds to make the files of every layer, out of memory, on the file
@@ -22,9 +21,6 @@ pub fn untar(subject: &LabEngine, layout: &Layout, walk: &Walk) -> Result<u64> {
         let contents = inflate(layout, &walked.layer)?;
         let scratch = subject.scratch("untar")?;
         let folder = open_folder(scratch.outside())?;
-        // A disk still writes back what was made and removed before, as no pull
-        // finds it: each of them begins on a settled file system.
-        LabSubject(subject).settle()?;
         let start = MonoNs::now();
         place_layer(&folder, walked, &contents)
             .with_context(|| format!("layer {}", walked.layer.digest))?;
