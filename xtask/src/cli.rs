@@ -314,7 +314,10 @@ pub struct Compare {
 
 impl Compare {
     pub fn head_name(&self) -> String {
-        self.head.as_deref().unwrap_or("the working tree").to_owned()
+        self.head
+            .as_deref()
+            .unwrap_or("the working tree")
+            .to_owned()
     }
 
     /// What is built of both.

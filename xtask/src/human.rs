@@ -84,7 +84,11 @@ pub fn percent(before: u64, after: u64) -> String {
     if hundredths == 0 && change > 0 {
         return format!("{sign}<0.01 %");
     }
-    format!("{sign}{}.{:02} %", grouped(hundredths / 100), hundredths % 100)
+    format!(
+        "{sign}{}.{:02} %",
+        grouped(hundredths / 100),
+        hundredths % 100
+    )
 }
 
 /// Digits in groups of three.
@@ -121,7 +125,10 @@ mod tests {
     #[test]
     fn dollars_are_rounded_and_never_to_nothing() {
         let texts = [0, 1, 499, 500, 1_234_567, 6_929_999_500].map(dollars);
-        assert_eq!(texts, ["0.000", "<0.001", "<0.001", "0.001", "1.235", "6,930.000"]);
+        assert_eq!(
+            texts,
+            ["0.000", "<0.001", "<0.001", "0.001", "1.235", "6,930.000"]
+        );
         assert_eq!(dollars(u64::MAX), "18,446,744,073,709.552");
     }
 
@@ -139,15 +146,26 @@ mod tests {
 
     #[test]
     fn changes_have_a_sign_and_are_never_rounded_to_none() {
-        assert_eq!((change(7, 1_031), change(1_031, 7)), ("+1,024".into(), "-1,024".into()));
-        let shares = [(1_000, 1_050), (1_000, 950), (200, 100_000), (20_000, 20_001)];
+        assert_eq!(
+            (change(7, 1_031), change(1_031, 7)),
+            ("+1,024".into(), "-1,024".into())
+        );
+        let shares = [
+            (1_000, 1_050),
+            (1_000, 950),
+            (200, 100_000),
+            (20_000, 20_001),
+        ];
         assert_eq!(
             shares.map(|(before, after)| percent(before, after)),
             ["+5.00 %", "-5.00 %", "+49,900.00 %", "+0.01 %"] // 0.005: half away from zero
         );
         assert_eq!(percent(34_328_232, 34_328_227), "-<0.01 %");
         assert_eq!(percent(0, 5), "");
-        assert_eq!(percent(1, u64::MAX).len(), "+1,844,674,407,370,955,161,400.00 %".len());
+        assert_eq!(
+            percent(1, u64::MAX).len(),
+            "+1,844,674,407,370,955,161,400.00 %".len()
+        );
     }
 
     #[test]

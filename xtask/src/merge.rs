@@ -125,9 +125,16 @@ impl Image {
 impl Rows {
     fn read(folder: &Path) -> Result<Self> {
         let sizes = Table::<SizeRow>::load(&paths::sizes(folder))?;
-        let mut images: BTreeMap<_, _> = sizes.rows().map(|row| (row.key(), Image::of(row))).collect();
+        let mut images: BTreeMap<_, _> = sizes
+            .rows()
+            .map(|row| (row.key(), Image::of(row)))
+            .collect();
         for layer in Table::<LayerRow>::load(&paths::layers(folder))?.rows() {
-            let image = (layer.suite.clone(), layer.variant.clone(), layer.platform.clone());
+            let image = (
+                layer.suite.clone(),
+                layer.variant.clone(),
+                layer.platform.clone(),
+            );
             if let Some(image) = images.get_mut(&image) {
                 image.layers.push(layer.clone());
             }
@@ -153,8 +160,18 @@ impl Rows {
         };
         let of_base = |(base, platform): &(String, String)| format!("base {base} {platform}");
         [
-            change(&mut self.images, &of(others, |it| &it.images), Image::agrees, of_image),
-            change(&mut self.bases, &of(others, |it| &it.bases), |a, b| a == b, of_base),
+            change(
+                &mut self.images,
+                &of(others, |it| &it.images),
+                Image::agrees,
+                of_image,
+            ),
+            change(
+                &mut self.bases,
+                &of(others, |it| &it.bases),
+                |a, b| a == b,
+                of_base,
+            ),
             change(
                 &mut self.machines,
                 &of(others, |it| &it.machines),
@@ -167,8 +184,14 @@ impl Rows {
 
     fn save(&self, results: &Path, prices: Option<&Prices>) -> Result<Vec<PathBuf>> {
         let images = self.images.values();
-        let sizes = table(&paths::sizes(results), images.clone().map(|image| image.size.clone()));
-        let layers = table(&paths::layers(results), images.flat_map(|image| image.layers.clone()));
+        let sizes = table(
+            &paths::sizes(results),
+            images.clone().map(|image| image.size.clone()),
+        );
+        let layers = table(
+            &paths::layers(results),
+            images.flat_map(|image| image.layers.clone()),
+        );
         let bases = table(&paths::bases(results), self.bases.values().cloned());
         let mut written = Vec::new();
         let mut note = |moved: bool, path: &Path| {
@@ -202,7 +225,9 @@ impl Image {
 
 /// One part of each of the folders, with the folder.
 fn of<T>(others: &[Rows], part: impl Fn(&Rows) -> &T) -> Vec<(&Path, &T)> {
-    let named = others.iter().map(|rows| (rows.folder.as_path(), part(rows)));
+    let named = others
+        .iter()
+        .map(|rows| (rows.folder.as_path(), part(rows)));
     named.collect()
 }
 
@@ -256,7 +281,11 @@ fn machines_in(results: &Path) -> Result<Vec<String>> {
         ]
         .iter()
         .any(|part| part.exists());
-        if let Some(name) = path.file_name().and_then(OsStr::to_str).filter(|_| is_machine) {
+        if let Some(name) = path
+            .file_name()
+            .and_then(OsStr::to_str)
+            .filter(|_| is_machine)
+        {
             names.push(name.to_owned());
         }
     }
@@ -408,8 +437,14 @@ mod tests {
         fn sizes(&self) -> Vec<(String, String, Option<u64>)> {
             let sizes = Table::<SizeRow>::load(&self.path("project/results/sizes.csv")).unwrap();
             let rows = sizes.rows();
-            rows.map(|row| (row.variant.clone(), row.platform.clone(), row.transfer_bytes))
-                .collect()
+            rows.map(|row| {
+                (
+                    row.variant.clone(),
+                    row.platform.clone(),
+                    row.transfer_bytes,
+                )
+            })
+            .collect()
         }
     }
 
@@ -449,17 +484,26 @@ mod tests {
     #[test]
     fn two_platforms_come_together_and_a_second_time_moves_nothing() {
         let place = Place::new();
-        place.images("project/results", &[image("a", AMD64, &[5, 6]), image("kept", AMD64, &[1])]);
+        place.images(
+            "project/results",
+            &[image("a", AMD64, &[5, 6]), image("kept", AMD64, &[1])],
+        );
         place.images("one/results", &[image("a", AMD64, &[7])]);
         place.images("two", &[image("a", ARM64, &[8, 9])]);
         let exact = ["results/sizes.csv", "results/layers.csv"];
         assert_eq!(place.merge(&["one", "two"]).unwrap(), exact);
         assert_eq!(
             place.sizes(),
-            [row("a", AMD64, 7), row("a", ARM64, 17), row("kept", AMD64, 1)]
+            [
+                row("a", AMD64, 7),
+                row("a", ARM64, 17),
+                row("kept", AMD64, 1)
+            ]
         );
         let layers = place.read("project/results/layers.csv");
-        let of_a = layers.lines().filter(|line| line.starts_with("gin,a,linux/amd64,"));
+        let of_a = layers
+            .lines()
+            .filter(|line| line.starts_with("gin,a,linux/amd64,"));
         assert_eq!(of_a.count(), 1, "layers move with their image:\n{layers}");
         assert!(place.merge(&["one", "two"]).unwrap().is_empty());
         assert!(place.merge(&["two", "one", "project"]).unwrap().is_empty());
@@ -527,16 +571,23 @@ mod tests {
         );
         for (folder, platform) in [("one", AMD64), ("two", ARM64)] {
             place.images(folder, &[image("a", platform, &[5])]);
-            table(&paths::bases(&place.path(folder)), [base(platform)].into_iter())
-                .save()
-                .unwrap();
+            table(
+                &paths::bases(&place.path(folder)),
+                [base(platform)].into_iter(),
+            )
+            .save()
+            .unwrap();
         }
         let written = place.merge(&["one", "two"]).unwrap();
         let exact = ["sizes", "layers", "bases", "cost"].map(|name| format!("results/{name}.csv"));
         assert_eq!(written, exact);
         assert_eq!(place.read("project/results/bases.csv").lines().count(), 3);
         let costs = place.read("project/results/cost.csv");
-        assert_eq!(costs.lines().count(), 5, "a variant and a suite on each platform:\n{costs}");
+        assert_eq!(
+            costs.lines().count(),
+            5,
+            "a variant and a suite on each platform:\n{costs}"
+        );
     }
 
     const NODE: &str = "session,fact,value\n1f,kernel,6.1\n";
@@ -554,7 +605,10 @@ mod tests {
         assert_eq!(place.merge(&["one"]).unwrap(), ["results/m"]);
         assert_eq!(place.read("project/results/m/environment.csv"), NODE);
         let left = files_in(&place.path("project/results/m/samples")).unwrap();
-        assert_eq!(left.keys().collect::<Vec<_>>(), [Path::new("gin-unshaped-1f.csv")]);
+        assert_eq!(
+            left.keys().collect::<Vec<_>>(),
+            [Path::new("gin-unshaped-1f.csv")]
+        );
         assert_eq!(place.read("project/results/other/environment.csv"), NODE);
         assert!(place.merge(&["one"]).unwrap().is_empty());
     }
@@ -565,7 +619,10 @@ mod tests {
         place.write("one/m/environment.csv", NODE);
         place.write("two/m/environment.csv", &NODE.replace("6.1", "6.2"));
         let refused = place.refused(&["one", "two"]);
-        assert!(refused.contains("\n  machine m: one and two\n"), "{refused}");
+        assert!(
+            refused.contains("\n  machine m: one and two\n"),
+            "{refused}"
+        );
         assert!(!place.path("project/results").exists());
     }
 
@@ -577,10 +634,19 @@ mod tests {
         place.write("two/m/node.csv", "nonsense\n");
         place.write("two/m/notes.txt", "");
         let refused = place.refused(&["one", "two"]);
-        assert!(refused.contains("two/m/node.csv:1: column `suite` is missing"), "{refused}");
-        assert!(refused.contains("two/m/notes.txt: no file of a machine's results"), "{refused}");
+        assert!(
+            refused.contains("two/m/node.csv:1: column `suite` is missing"),
+            "{refused}"
+        );
+        assert!(
+            refused.contains("two/m/notes.txt: no file of a machine's results"),
+            "{refused}"
+        );
         assert!(!place.path("project/results").exists());
         let refused = place.refused(&["project/experiments"]);
-        assert!(refused.starts_with("project/experiments is no folder of results"), "{refused}");
+        assert!(
+            refused.starts_with("project/experiments is no folder of results"),
+            "{refused}"
+        );
     }
 }

@@ -77,7 +77,10 @@ fn grid(rows: &Table<LimitRow>) -> Grid {
             disk => format!("{profile}, {disk}"),
         };
         let head = [format!("{suite}/{variant}"), profile];
-        grid.add_row(head.into_iter().chain(LIMITS.map(|limit| ratio(&of_line, limit))));
+        grid.add_row(
+            head.into_iter()
+                .chain(LIMITS.map(|limit| ratio(&of_line, limit))),
+        );
     }
     for column in 2..2 + LIMITS.len() {
         if let Some(column) = grid.column_mut(column) {
@@ -108,7 +111,11 @@ fn ratio(of_line: &[&LimitRow], limit: Limit) -> String {
         return row.error.map(|word| word.to_string()).unwrap_or_default();
     };
     let tenths = (permille + 50) / 100;
-    let mark = if row.error == Some(ErrorWord::LimitViolated) { " !" } else { "" };
+    let mark = if row.error == Some(ErrorWord::LimitViolated) {
+        " !"
+    } else {
+        ""
+    };
     format!("{}.{}{mark}", tenths / 10, tenths % 10)
 }
 
@@ -133,8 +140,24 @@ mod tests {
         };
         let mut rows = Table::empty(Path::new("limits.csv"));
         rows.upsert(row("alpine", Limit::RawGet, Some(2397), None));
-        rows.upsert(row("alpine", Limit::BareExec, Some(800), Some(ErrorWord::LimitViolated)));
-        rows.upsert(row("scratch", Limit::Untar, None, Some(ErrorWord::ProbeFailed)));
-        insta::assert_snapshot!(grid(&rows), @"");
+        rows.upsert(row(
+            "alpine",
+            Limit::BareExec,
+            Some(800),
+            Some(ErrorWord::LimitViolated),
+        ));
+        rows.upsert(row(
+            "scratch",
+            Limit::Untar,
+            None,
+            Some(ErrorWord::ProbeFailed),
+        ));
+        insta::assert_snapshot!(grid(&rows), @"
+          variant       profile     download             pull           pull              engine        engine   start_total           app  
+                                   ÷ raw_get   ÷ inflate_hash        ÷ untar   ÷ namespaces_exec   ÷ runc_exec    ÷ runc_run   ÷ bare_exec  
+        ────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+          gin/alpine    unshaped         2.4                                                                                         0.8 !  
+          gin/scratch   unshaped                                probe_failed
+        ");
     }
 }

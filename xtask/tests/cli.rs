@@ -291,6 +291,9 @@ fn clean_refuses_while_somebody_holds_the_lab() {
     assert!(project.path().join("target/lab/kept").is_file());
     drop(held);
     let cleaned = run(&project, &["clean"]);
-    assert!(cleaned.starts_with("exit code 0\n--- stdout\nremoved "), "{cleaned}");
+    assert!(
+        cleaned.starts_with("exit code 0\n--- stdout\nremoved "),
+        "{cleaned}"
+    );
     assert!(!project.path().join("target/lab").exists());
 }

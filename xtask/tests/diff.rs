@@ -160,7 +160,8 @@ fn entry_of(project: &Path, row: &SizeRow) -> Option<Entry> {
     let lock = Lock::load(&Project::at(project).unwrap()).unwrap();
     let name: ImageName = row.base.parse().ok()?;
     let entry = lock.get(&name, &row.platform)?.clone();
-    matches!(&entry.origin, Origin::Rebuilt(rebuild) if !rebuild.packages.is_empty()).then_some(entry)
+    matches!(&entry.origin, Origin::Rebuilt(rebuild) if !rebuild.packages.is_empty())
+        .then_some(entry)
 }
 
 /// A row on a base of packages, with the identity that the lock has.
@@ -214,7 +215,10 @@ fn two_revisions_say_what_moved_and_which_package_did_it() {
     assert_eq!((said.code, said.stderr.as_str()), (Some(0), ""));
     let text = &said.stdout;
     assert!(text.starts_with("## From `main ("), "{text}");
-    let row = text.lines().find(|line| line.starts_with("| `")).expect(text);
+    let row = text
+        .lines()
+        .find(|line| line.starts_with("| `"))
+        .expect(text);
     assert!(row.contains(&checkout.name()), "{row}");
     assert!(row.contains(&format!("`{}`", checkout.package)), "{row}");
 
@@ -222,7 +226,10 @@ fn two_revisions_say_what_moved_and_which_package_did_it() {
     assert_eq!(json["moved"].as_array().unwrap().len(), 1);
     let moved = &json["moved"][0];
     assert_eq!(moved["variant"], checkout.row.variant.as_str());
-    assert_eq!(moved["numbers"][0]["before"], checkout.row.transfer_bytes.unwrap());
+    assert_eq!(
+        moved["numbers"][0]["before"],
+        checkout.row.transfer_bytes.unwrap()
+    );
     assert_eq!(moved["causes"][0]["kind"], "base_identity");
     assert_eq!(moved["causes"][0]["moves"][0], checkout.package.as_str());
     assert_eq!(json["lock"].as_array().unwrap().len(), 1);
@@ -236,7 +243,10 @@ fn nothing_moved_is_one_line() {
     let checkout = Checkout::new();
     let said = checkout.diff(&["HEAD", "HEAD"]);
     assert_eq!(said.stdout.lines().count(), 1, "{said:?}");
-    assert!(said.stdout.starts_with("Nothing moved between `HEAD ("), "{said:?}");
+    assert!(
+        said.stdout.starts_with("Nothing moved between `HEAD ("),
+        "{said:?}"
+    );
     assert_eq!(said.code, Some(0));
 }
 
@@ -250,7 +260,12 @@ fn without_names_it_is_the_merge_base_against_the_working_tree() {
     commit(path);
     git(path, &["checkout", "--quiet", "topic"]);
     let json = checkout.json(&[]);
-    assert!(json["base"].as_str().unwrap().starts_with("the merge base with main ("));
+    assert!(
+        json["base"]
+            .as_str()
+            .unwrap()
+            .starts_with("the merge base with main (")
+    );
     assert_eq!(json["head"], "the working tree");
     assert_eq!(json["moved"].as_array().unwrap().len(), 1);
     assert_eq!(json["removed"].as_array().unwrap().len(), 0);
@@ -285,7 +300,11 @@ fn folders_need_no_git() {
     let said = new.diff(&[]);
     assert_eq!((said.code, said.stdout.as_str()), (Some(1), ""));
     assert!(said.stderr.contains("is no git checkout"), "{said:?}");
-    assert!(said.stderr.contains("`cargo xtask diff OLD-FOLDER NEW-FOLDER`"), "{said:?}");
+    assert!(
+        said.stderr
+            .contains("`cargo xtask diff OLD-FOLDER NEW-FOLDER`"),
+        "{said:?}"
+    );
 }
 
 #[test]
@@ -293,12 +312,23 @@ fn a_shallow_clone_is_told_the_command_that_mends_it() {
     let checkout = Checkout::new();
     let clones = tempfile::tempdir().unwrap();
     let url = format!("file://{}", checkout.path().display());
-    let clone = ["clone", "--quiet", "--depth=1", "--branch=topic", &url, "clone"];
+    let clone = [
+        "clone",
+        "--quiet",
+        "--depth=1",
+        "--branch=topic",
+        &url,
+        "clone",
+    ];
     git(clones.path(), &clone);
     let clone = clones.path().join("clone");
     let said = diff_in(&clone, &[]);
     assert_eq!(said.code, Some(1));
-    assert!(said.stderr.contains("this clone is shallow; mend: `git fetch --unshallow origin main"), "{said:?}");
+    assert!(
+        said.stderr
+            .contains("this clone is shallow; mend: `git fetch --unshallow origin main"),
+        "{said:?}"
+    );
     // The command between the first two backticks, as a person would paste it.
     let mend = said.stderr.split('`').nth(1).unwrap();
     let words: Vec<&str> = mend.split(' ').skip(1).collect();
@@ -311,14 +341,23 @@ fn a_shallow_clone_is_told_the_command_that_mends_it() {
 #[test]
 fn what_has_no_common_commit_has_to_be_named() {
     let checkout = Checkout::new();
-    git(checkout.path(), &["checkout", "--quiet", "--orphan", "other"]);
+    git(
+        checkout.path(),
+        &["checkout", "--quiet", "--orphan", "other"],
+    );
     commit(checkout.path());
     let said = checkout.diff(&[]);
     assert_eq!(said.code, Some(1));
-    assert!(said.stderr.contains("they have no commit in common; mend: name the base"), "{said:?}");
+    assert!(
+        said.stderr
+            .contains("they have no commit in common; mend: name the base"),
+        "{said:?}"
+    );
     let said = checkout.diff(&["nowhere"]);
     assert!(
-        said.stderr.contains("`nowhere` is neither a git revision nor a folder with results in it; mend: "),
+        said.stderr.contains(
+            "`nowhere` is neither a git revision nor a folder with results in it; mend: "
+        ),
         "{said:?}"
     );
 }
@@ -332,17 +371,25 @@ fn budgets_and_rules_trip_after_the_report() {
     assert_eq!(passed.code, Some(1));
     assert_eq!(passed.stderr.lines().count(), 1, "{passed:?}");
     assert!(passed.stderr.contains(&checkout.name()), "{passed:?}");
-    assert!(passed.stderr.contains("fails on transfer_bytes>+5%"), "{passed:?}");
+    assert!(
+        passed.stderr.contains("fails on transfer_bytes>+5%"),
+        "{passed:?}"
+    );
     assert!(passed.stdout.contains("- past a limit: "), "{passed:?}");
     assert!(passed.stdout.contains("| variant | column |"), "{passed:?}");
 
-    let manifest = checkout.path().join(format!("experiments/{}/suite.toml", checkout.row.suite));
+    let manifest = checkout
+        .path()
+        .join(format!("experiments/{}/suite.toml", checkout.row.suite));
     let text = fs::read_to_string(&manifest).unwrap();
     let with = |budget: &str| fs::write(&manifest, format!("budget = {budget}\n{text}")).unwrap();
     with("{ transfer_bytes = 1 }");
     let over = checkout.diff(&["main"]);
     assert_eq!(over.code, Some(1));
-    assert!(over.stderr.contains("is above its budget of 1\n"), "{over:?}");
+    assert!(
+        over.stderr.contains("is above its budget of 1\n"),
+        "{over:?}"
+    );
     // A budget is part of its revision.
     assert_eq!(checkout.diff(&["main", "topic"]).code, Some(0));
     with("{ transfer_bytes = 9_000_000_000_000 }");
@@ -350,6 +397,14 @@ fn budgets_and_rules_trip_after_the_report() {
     with("{ pull_median_us = 1 }");
     let time = checkout.diff(&["main"]);
     assert_eq!((time.code, time.stdout.as_str()), (Some(1), ""));
-    assert!(time.stderr.contains("suite.toml:1: budget: `pull_median_us` is a time"), "{time:?}");
-    assert!(time.stderr.contains("`cargo xtask compare BASE --fail-on-worse`"), "{time:?}");
+    assert!(
+        time.stderr
+            .contains("suite.toml:1: budget: `pull_median_us` is a time"),
+        "{time:?}"
+    );
+    assert!(
+        time.stderr
+            .contains("`cargo xtask compare BASE --fail-on-worse`"),
+        "{time:?}"
+    );
 }

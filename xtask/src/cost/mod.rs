@@ -47,7 +47,10 @@ pub fn run(project: &Project, options: &cli::Cost) -> Result<ExitCode> {
         "results/ has no sizes that could cost anything; mend: cargo xtask size"
     );
     for platform in platforms(&costs) {
-        let rows: Vec<&CostRow> = costs.rows().filter(|row| row.platform == platform).collect();
+        let rows: Vec<&CostRow> = costs
+            .rows()
+            .filter(|row| row.platform == platform)
+            .collect();
         println!("{platform}\n{}\n", grid(&rows));
     }
     println!("{}", caption(&prices, usage));
@@ -126,7 +129,10 @@ fn way(row: &CostRow) -> (&str, &str) {
 /// `0.161 / 0.159`: alone, and beside the rest of its suite.
 fn cost(row: &CostRow) -> String {
     let dollars = |microusd: Option<u64>| microusd.map(human::dollars);
-    let costs = [row.standalone_microusd_per_month, row.marginal_microusd_per_month];
+    let costs = [
+        row.standalone_microusd_per_month,
+        row.marginal_microusd_per_month,
+    ];
     let texts: Vec<String> = costs.into_iter().filter_map(dollars).collect();
     texts.join(" / ")
 }
@@ -182,7 +188,13 @@ mod tests {
             row("alpine", "far", 462_340, Some(450_010)),
         ];
         let rows: Vec<&CostRow> = rows.iter().collect();
-        insta::assert_snapshot!(grid(&rows), @"");
+        insta::assert_snapshot!(grid(&rows), @"
+          variant      stored MB   adding MB   pulled MB               a                a  
+                                                                     far             near  
+        ───────────────────────────────────────────────────────────────────────────────────
+          gin/alpine       123.4         0.1     5,000.0   0.462 / 0.450   0.012 / <0.001  
+          gin/*            123.4                 5,000.0           5.000            1.235
+        ");
     }
 
     #[test]

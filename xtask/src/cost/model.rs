@@ -56,7 +56,10 @@ enum Name {
     Digest(Digest),
     /// Of no other image: a layer that does not repeat, by its place from 1; at
     /// place 0 manifest and config.
-    Own { variant: String, place: u64 },
+    Own {
+        variant: String,
+        place: u64,
+    },
 }
 
 /// The rows for every variant that has sizes and for every suite, on every
@@ -125,7 +128,8 @@ impl<'a> Image<'a> {
     /// None without numbers, or where the layers at hand are of another build.
     fn of(size: &'a SizeRow, layers: &Table<LayerRow>) -> Option<Self> {
         let of_image = |layer: &&LayerRow| {
-            (&layer.suite, &layer.variant, &layer.platform) == (&size.suite, &size.variant, &size.platform)
+            (&layer.suite, &layer.variant, &layer.platform)
+                == (&size.suite, &size.variant, &size.platform)
         };
         let layers: Vec<&LayerRow> = layers.rows().filter(of_image).collect();
         let whole = size.layers == Some(layers.len() as u64)
@@ -177,7 +181,9 @@ fn stored<'b>(blobs: impl Iterator<Item = &'b Blob>, versions: u64) -> u128 {
     }
     distinct
         .values()
-        .map(|(bytes, renewed)| u128::from(*bytes) * if *renewed { u128::from(versions) } else { 1 })
+        .map(|(bytes, renewed)| {
+            u128::from(*bytes) * if *renewed { u128::from(versions) } else { 1 }
+        })
         .sum()
 }
 
@@ -304,23 +310,30 @@ mod tests {
             inputs: id(variant),
             ..SizeRow::default()
         };
-        let layers = (1..).zip(layers).map(|(layer, (digest, bytes, origin))| LayerRow {
-            suite: size.suite.clone(),
-            variant: size.variant.clone(),
-            platform: size.platform.clone(),
-            layer,
-            transfer_bytes: Some(*bytes),
-            origin: Some(*origin),
-            digest: digest.map(Digest::of),
-            inputs: size.inputs.clone(),
-            ..LayerRow::default()
-        });
+        let layers = (1..)
+            .zip(layers)
+            .map(|(layer, (digest, bytes, origin))| LayerRow {
+                suite: size.suite.clone(),
+                variant: size.variant.clone(),
+                platform: size.platform.clone(),
+                layer,
+                transfer_bytes: Some(*bytes),
+                origin: Some(*origin),
+                digest: digest.map(Digest::of),
+                inputs: size.inputs.clone(),
+                ..LayerRow::default()
+            });
         (size.clone(), layers.collect())
     }
 
     fn costs(images: Vec<(SizeRow, Vec<LayerRow>)>) -> Vec<CostRow> {
         let (sizes, layers): (Vec<_>, Vec<_>) = images.into_iter().unzip();
-        rows(&[price()], USAGE, &table(sizes), &table(layers.into_iter().flatten()))
+        rows(
+            &[price()],
+            USAGE,
+            &table(sizes),
+            &table(layers.into_iter().flatten()),
+        )
     }
 
     fn of<'r>(rows: &'r [CostRow], variant: &str) -> &'r CostRow {
@@ -335,7 +348,15 @@ mod tests {
         let program = (Some("program"), 100, App);
         vec![
             image("one", 1_110, &[(Some("base"), 1_000, Base), program]),
-            image("two", 1_620, &[(Some("base"), 1_000, Base), (Some("more"), 500, App), program]),
+            image(
+                "two",
+                1_620,
+                &[
+                    (Some("base"), 1_000, Base),
+                    (Some("more"), 500, App),
+                    program,
+                ],
+            ),
         ]
     }
 
@@ -347,7 +368,10 @@ mod tests {
         assert_eq!(one.transferred_bytes, Some(5 * 1_330 + 2 * 1_110));
         assert_eq!(one.storage_microusd_per_month, Some(1_330_000));
         assert_eq!(one.transfer_microusd_per_month, Some(2 * 8_870_000));
-        assert_eq!(one.standalone_microusd_per_month, Some(1_330_000 + 17_740_000));
+        assert_eq!(
+            one.standalone_microusd_per_month,
+            Some(1_330_000 + 17_740_000)
+        );
         assert_eq!((one.versions, one.pulls, one.nodes), (3, 2, 5));
         assert_eq!(one.prices_date, "2026-11");
         let two = of(&rows, "two");
@@ -377,9 +401,18 @@ mod tests {
 
     #[test]
     fn what_does_not_repeat_is_shared_with_nobody() {
-        let built = |variant| image(variant, 1_110, &[(Some("base"), 1_000, Base), (None, 100, App)]);
+        let built = |variant| {
+            image(
+                variant,
+                1_110,
+                &[(Some("base"), 1_000, Base), (None, 100, App)],
+            )
+        };
         let rows = costs(vec![built("one"), built("two")]);
-        assert_eq!(of(&rows, WHOLE_SUITE).stored_bytes, Some(1_000 + 3 * 2 * 110));
+        assert_eq!(
+            of(&rows, WHOLE_SUITE).stored_bytes,
+            Some(1_000 + 3 * 2 * 110)
+        );
         assert_eq!(of(&rows, "one").marginal_stored_bytes, Some(3 * 110));
     }
 
@@ -406,18 +439,30 @@ mod tests {
         let mut images = two();
         let arm = |row: &mut String| *row = "linux/arm64".to_owned();
         arm(&mut images[1].0.platform);
-        images[1].1.iter_mut().for_each(|layer| arm(&mut layer.platform));
+        images[1]
+            .1
+            .iter_mut()
+            .for_each(|layer| arm(&mut layer.platform));
         let rows = costs(images);
         let one = of(&rows, "one");
         assert_eq!(one.marginal_stored_bytes, one.stored_bytes);
-        assert_eq!(rows.len(), 4, "a row for each variant, and one for each suite");
+        assert_eq!(
+            rows.len(),
+            4,
+            "a row for each variant, and one for each suite"
+        );
     }
 
     #[test]
     fn inputs_move_with_the_price_the_usage_and_the_suite_and_with_nothing_else() {
         let inputs = |price: Price, usage: Usage, images: Vec<(SizeRow, Vec<LayerRow>)>| {
             let (sizes, layers): (Vec<_>, Vec<_>) = images.into_iter().unzip();
-            let rows = rows(&[price], usage, &table(sizes), &table(layers.into_iter().flatten()));
+            let rows = rows(
+                &[price],
+                usage,
+                &table(sizes),
+                &table(layers.into_iter().flatten()),
+            );
             of(&rows, "one").inputs.clone()
         };
         let now = inputs(price(), USAGE, two());

@@ -92,7 +92,11 @@ fn prices(top: &Section<'_>) -> Option<Prices> {
     }
     let prices = top.sections("price", price);
     if prices.is_empty() && !top.has("price") {
-        top.problem(0, "there is no price", "add `[[price]]` with a `name`, a `date` and a `source`");
+        top.problem(
+            0,
+            "there is no price",
+            "add `[[price]]` with a `name`, a `date` and a `source`",
+        );
     }
     let prices = prices.into_iter().filter_map(|price| price.value);
     Some(Prices {
@@ -103,7 +107,11 @@ fn prices(top: &Section<'_>) -> Option<Prices> {
 
 fn usage(section: &Section<'_>) -> Option<Usage> {
     let of = |key, least, example| required(section, key, least..USAGE_MAX + 1, example);
-    let (versions, pulls, nodes) = (of("versions", 1, "20"), of("pulls", 0, "100"), of("nodes", 0, "10"));
+    let (versions, pulls, nodes) = (
+        of("versions", 1, "20"),
+        of("pulls", 0, "100"),
+        of("nodes", 0, "10"),
+    );
     Some(Usage {
         versions: versions?,
         pulls: pulls?,
@@ -116,7 +124,12 @@ fn price(section: &Section<'_>) -> Option<At<Price>> {
     let date = date(section);
     let source = section.required_text("source", "\"the page it was read on: https://…\"");
     let gb_bytes = gb_bytes(section);
-    let storage = required(section, "storage_microusd_per_gb_month", 0..MICROUSD_MAX + 1, "100_000");
+    let storage = required(
+        section,
+        "storage_microusd_per_gb_month",
+        0..MICROUSD_MAX + 1,
+        "100_000",
+    );
     let paths = section.sections("path", path);
     if paths.is_empty() && !section.has("path") {
         section.problem(
@@ -291,8 +304,15 @@ microusd_per_gb = 90_000
         };
         assert_eq!(prices.usage, usage);
         let price = &prices.prices[0];
-        assert_eq!((price.gb_bytes, price.storage_microusd_per_gb_month), (1 << 30, 100_000));
-        let paths: Vec<_> = price.paths.iter().map(|path| (&*path.name, path.microusd_per_gb)).collect();
+        assert_eq!(
+            (price.gb_bytes, price.storage_microusd_per_gb_month),
+            (1 << 30, 100_000)
+        );
+        let paths: Vec<_> = price
+            .paths
+            .iter()
+            .map(|path| (&*path.name, path.microusd_per_gb))
+            .collect();
         assert_eq!(paths, [("near", 0), ("far", 90_000)]);
     }
 
@@ -343,10 +363,20 @@ microusd_per_gb = 90_000
 
     #[test]
     fn the_projects_own_prices_are_right() {
-        let project = Project::at(std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))).unwrap();
-        let prices = Prices::load(&project).unwrap().expect("the project states prices");
+        let project = Project::at(std::path::Path::new(concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/.."
+        )))
+        .unwrap();
+        let prices = Prices::load(&project)
+            .unwrap()
+            .expect("the project states prices");
         for price in &prices.prices {
-            assert!(price.source.contains("https://"), "{}: a source can be looked up", price.name);
+            assert!(
+                price.source.contains("https://"),
+                "{}: a source can be looked up",
+                price.name
+            );
         }
     }
 }

@@ -205,7 +205,11 @@ mod tests {
         let mut rows = Vec::new();
         for block in 0..blocks {
             for side in [Side::Base, Side::Head] {
-                let longer = if side == Side::Head { longer_permille } else { 0 };
+                let longer = if side == Side::Head {
+                    longer_permille
+                } else {
+                    0
+                };
                 let pull = noise(200_000_000) * (1000 + longer) / 1000;
                 let cold = noise(100_000_000);
                 let row = SampleRow {
@@ -257,7 +261,11 @@ mod tests {
         let found = findings(&samples("gin/a", 15, 0), &["gin/a".to_owned()]);
         let flagged = |it: &Finding| matches!(it.verdict, Verdict::Worse | Verdict::Better);
         assert!(!found.iter().any(flagged), "{found:?}");
-        assert!(found.iter().all(|it| it.minimum_detectable_effect.is_some()));
+        assert!(
+            found
+                .iter()
+                .all(|it| it.minimum_detectable_effect.is_some())
+        );
     }
 
     #[test]

@@ -25,12 +25,7 @@ pub enum Part {
 }
 
 impl Part {
-    pub const ALL: [Self; 4] = [
-        Self::Samples,
-        Self::Preparing,
-        Self::Settling,
-        Self::Proofs,
-    ];
+    pub const ALL: [Self; 4] = [Self::Samples, Self::Preparing, Self::Settling, Self::Proofs];
 
     /// The fact's name in the environment file; in seconds.
     pub fn fact(self) -> &'static str {

@@ -127,9 +127,7 @@ pub type Goal = (fn(&SampleRow) -> Option<u64>, Precision);
 pub fn of_session(probe: Probe, profile: &str, data_root_fs: &str) -> &'static [Scenario] {
     use Scenario::{CacheDropped, NodeCold, PullDurable, Redeploy, Warm};
     match (probe, profile, data_root_fs) {
-        (Probe::PublishedPort, UNSHAPED, _) | (_, UNSHAPED, "tmpfs") => {
-            &[NodeCold, Warm, Redeploy]
-        }
+        (Probe::PublishedPort, UNSHAPED, _) | (_, UNSHAPED, "tmpfs") => &[NodeCold, Warm, Redeploy],
         (Probe::Namespace, UNSHAPED, _) => &[NodeCold, Warm, CacheDropped, PullDurable],
         _ => &[NodeCold, Redeploy],
     }

@@ -140,7 +140,8 @@ impl Lane<'_> {
             Part::Proofs => Part::Proofs,
             _ => Part::Preparing,
         };
-        self.ledger.book(part, || self.make_ready(scenario, target))?;
+        self.ledger
+            .book(part, || self.make_ready(scenario, target))?;
         self.ledger
             .book(Part::Settling, || self.subject.settle())
             .map_err(Invalid::because("disturbed"))?;

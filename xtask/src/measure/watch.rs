@@ -60,7 +60,10 @@ impl From<Started> for Answered {
 pub enum StartFailure {
     #[error(transparent)]
     Events(#[from] EventsError),
-    #[error("no container of this engine executed its entrypoint before the deadline")]
+    #[error(
+        "no container of this engine executed its entrypoint before the deadline, or it ended \
+         before it could be looked at"
+    )]
     NoExec,
     #[error(transparent)]
     NotReady(#[from] NotReady),

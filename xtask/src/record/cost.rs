@@ -62,6 +62,10 @@ mod tests {
         let columns = columns::<CostRow>();
         let money: Vec<_> = columns.iter().filter(|name| name.contains("usd")).collect();
         assert_eq!(money.len(), 5);
-        assert!(money.iter().all(|name| name.ends_with("_microusd_per_month")));
+        assert!(
+            money
+                .iter()
+                .all(|name| name.ends_with("_microusd_per_month"))
+        );
     }
 }

@@ -158,7 +158,10 @@ mod tests {
             panic!("it listens");
         };
         let text = format!("{error:#}");
-        assert!(text.contains("ended") && text.contains("no such option"), "{text}");
+        assert!(
+            text.contains("ended") && text.contains("no such option"),
+            "{text}"
+        );
         let data = fs::read_dir(project.lab().join("data")).unwrap();
         assert_eq!(data.count(), 0, "its folder is left");
     }

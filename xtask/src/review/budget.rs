@@ -79,7 +79,9 @@ pub fn judge(base: &State, head: &State, rules: &[Rule]) -> Result<Judgement> {
         let key = (new.suite.clone(), new.variant.clone());
         let budget = budgets.get(&key).unwrap_or(&none);
         judgement.tripped.extend(over_budget(old, new, budget));
-        judgement.tripped.extend(rules.iter().filter_map(|rule| rule.trip(old, new)));
+        judgement
+            .tripped
+            .extend(rules.iter().filter_map(|rule| rule.trip(old, new)));
     }
     judgement.budgets_not_checked = without_row(&budgets, head);
     Ok(judgement)
@@ -142,7 +144,10 @@ impl Trip {
         };
         match (&self.rule, self.budget) {
             (Some(rule), _) => format!("{is} fails on {}", quote(rule)),
-            (None, budget) => format!("{is} is above its budget of {}", grouped(budget.unwrap_or(0))),
+            (None, budget) => format!(
+                "{is} is above its budget of {}",
+                grouped(budget.unwrap_or(0))
+            ),
         }
     }
 }
@@ -150,7 +155,11 @@ impl Trip {
 /// `+1,024, +5.00 %`, where there is a share.
 fn change(before: u64, after: u64) -> String {
     let parts = [human::change(before, after), human::percent(before, after)];
-    let said: Vec<&str> = parts.iter().map(String::as_str).filter(|it| !it.is_empty()).collect();
+    let said: Vec<&str> = parts
+        .iter()
+        .map(String::as_str)
+        .filter(|it| !it.is_empty())
+        .collect();
     said.join(", ")
 }
 
@@ -204,11 +213,13 @@ fn parse(written: &str) -> Result<(&'static str, Most)> {
         }
         (None, None) => whole(amount).map(Most::Value),
         (Some(growth), None) => whole(growth).map(Most::Growth),
-        (Some(growth), Some(_)) => growth.strip_suffix('%').and_then(thousandths).map(Most::Share),
+        (Some(growth), Some(_)) => growth
+            .strip_suffix('%')
+            .and_then(thousandths)
+            .map(Most::Share),
     };
-    let most = most.with_context(|| {
-        format!("`{amount}` is no amount; mend: write for example {EXAMPLES}")
-    })?;
+    let most = most
+        .with_context(|| format!("`{amount}` is no amount; mend: write for example {EXAMPLES}"))?;
     Ok((column, most))
 }
 
@@ -225,7 +236,9 @@ fn thousandths(percent: &str) -> Option<u64> {
     let (before, after) = percent.split_once('.').unwrap_or((percent, "0"));
     let fits = (1..=PERCENT_DECIMALS).contains(&after.len());
     let decimals = fits.then(|| format!("{after:0<PERCENT_DECIMALS$}"))?;
-    whole(before)?.checked_mul(1_000)?.checked_add(whole(&decimals)?)
+    whole(before)?
+        .checked_mul(1_000)?
+        .checked_add(whole(&decimals)?)
 }
 
 #[cfg(test)]
@@ -257,7 +270,9 @@ mod tests {
 
     fn said(judgement: &Judgement) -> Vec<String> {
         let trips = judgement.tripped.iter();
-        trips.map(|trip| format!("{} {}", trip.name.variant, trip.text(as_it_is))).collect()
+        trips
+            .map(|trip| format!("{} {}", trip.name.variant, trip.text(as_it_is)))
+            .collect()
     }
 
     #[test]
@@ -267,12 +282,21 @@ mod tests {
         assert!(passed("transfer_bytes>+5%", Some(1_000), 1_051));
         assert!(!passed("transfer_bytes>+0.125%", Some(100_000), 100_125));
         assert!(passed("transfer_bytes > +0.125%", Some(100_000), 100_126));
-        assert!(passed("wasted_bytes>+5%", Some(0), 1), "any growth from nothing");
+        assert!(
+            passed("wasted_bytes>+5%", Some(0), 1),
+            "any growth from nothing"
+        );
         assert!(!passed("layers>+0", Some(3), 3));
         assert!(passed("layers>+0", Some(3), 4));
         assert!(!passed("transfer_bytes>+100_000", Some(1), 100_001));
-        assert!(!passed("transfer_bytes>+1", Some(9), 1), "less is no growth");
-        assert!(!passed("transfer_bytes>+1", None, 9), "what is new has not grown");
+        assert!(
+            !passed("transfer_bytes>+1", Some(9), 1),
+            "less is no growth"
+        );
+        assert!(
+            !passed("transfer_bytes>+1", None, 9),
+            "what is new has not grown"
+        );
         assert!(passed("transfer_bytes>8", None, 9));
         assert!(passed("files>+0.001%", Some(u64::MAX / 2), u64::MAX));
     }
@@ -284,8 +308,20 @@ mod tests {
         insta::assert_snapshot!(error("transfer_byte>+5%"), @"--fail-on transfer_byte>+5%: `transfer_byte` is no number of sizes.csv; mend: did you mean `transfer_bytes`?");
         insta::assert_snapshot!(error("start_total>+5%"), @"--fail-on start_total>+5%: `start_total` is a time, and times of two sessions do not compare; mend: budgets on times belong to `cargo xtask compare BASE --fail-on-worse`");
         insta::assert_snapshot!(error("files>5%"), @"--fail-on files>5%: `5%` is a share of nothing; mend: growth has a plus sign, as in 'transfer_bytes>+5%', 'transfer_bytes>+100_000' or 'transfer_bytes>12_000_000'");
-        for bad in ["files>", "files>+", "files>+%", "files>-5", "files>++5", "files>+0.1234%", "files>+5.%", "files>1.5"] {
-            assert!(error(bad).contains("is no amount; mend: write for example"), "{bad}");
+        for bad in [
+            "files>",
+            "files>+",
+            "files>+%",
+            "files>-5",
+            "files>++5",
+            "files>+0.1234%",
+            "files>+5.%",
+            "files>1.5",
+        ] {
+            assert!(
+                error(bad).contains("is no amount; mend: write for example"),
+                "{bad}"
+            );
         }
     }
 
@@ -316,14 +352,25 @@ mod tests {
             ..size("a", 0)
         };
         let judgement = judge(&sized("base", []), &budgeted([failed]), &[]).unwrap();
-        assert_eq!(said(&judgement), ["a transfer_bytes is not known, and has a budget"]);
+        assert_eq!(
+            said(&judgement),
+            ["a transfer_bytes is not known, and has a budget"]
+        );
         assert_eq!(judgement.budgets_not_checked, ["gin/b"]);
     }
 
     #[test]
     fn a_rule_trips_by_its_name() {
-        let (base, head) = (sized("base", [size("a", 100)]), sized("head", [size("a", 106)]));
-        let judgement = judge(&base, &head, &[rule("transfer_bytes>+5%"), rule("layers>+0")]).unwrap();
+        let (base, head) = (
+            sized("base", [size("a", 100)]),
+            sized("head", [size("a", 106)]),
+        );
+        let judgement = judge(
+            &base,
+            &head,
+            &[rule("transfer_bytes>+5%"), rule("layers>+0")],
+        )
+        .unwrap();
         assert_eq!(
             said(&judgement),
             ["a transfer_bytes 100 -> 106 (+6, +6.00 %) fails on transfer_bytes>+5%"]

@@ -295,7 +295,11 @@ mod tests {
         assert_eq!(both, ["application binary", "Dockerfile"]);
         let none = ["no column that names a cause"];
         assert_eq!(said(|row| row.transfer_bytes = Some(6)), none);
-        assert_eq!(said(|row| row.app_sha256 = None), none, "not known is no cause");
+        assert_eq!(
+            said(|row| row.app_sha256 = None),
+            none,
+            "not known is no cause"
+        );
     }
 
     fn parsed(text: &str) -> Lock {
@@ -310,8 +314,14 @@ mod tests {
     #[test]
     fn a_rebuilt_base_names_its_packages_with_both_versions() {
         let base = "debian:bookworm-slim";
-        let before = parsed(&lock(base, &["libc6 2.36-13", "a 1", "b 1", "c 1", "same 1"]));
-        let after = parsed(&lock(base, &["libc6 2.36-14", "a 2", "b 2", "c 2", "same 1"]));
+        let before = parsed(&lock(
+            base,
+            &["libc6 2.36-13", "a 1", "b 1", "c 1", "same 1"],
+        ));
+        let after = parsed(&lock(
+            base,
+            &["libc6 2.36-14", "a 2", "b 2", "c 2", "same 1"],
+        ));
         let locks = Locks {
             before: Some(&before),
             after: Some(&after),

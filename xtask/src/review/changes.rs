@@ -284,7 +284,11 @@ fn not_run(base: &State, head: &State) -> Vec<NotRun> {
             .map(|platform| NotRun {
                 platform: platform.to_owned(),
                 side,
-                images: other.sizes.rows().filter(|row| row.platform == platform).count(),
+                images: other
+                    .sizes
+                    .rows()
+                    .filter(|row| row.platform == platform)
+                    .count(),
             })
             .collect()
     };
@@ -406,10 +410,7 @@ impl PartialEq for Share {
 
 impl Eq for Share {}
 
-fn as_word<S: serde::Serializer>(
-    error: &ErrorWord,
-    serializer: S,
-) -> Result<S::Ok, S::Error> {
+fn as_word<S: serde::Serializer>(error: &ErrorWord, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(error.word())
 }
 
@@ -418,7 +419,10 @@ mod tests {
     use super::*;
     use crate::review::testing::{ARM64, failed, id, size, sized};
 
-    fn between(old: impl IntoIterator<Item = SizeRow>, new: impl IntoIterator<Item = SizeRow>) -> Changes {
+    fn between(
+        old: impl IntoIterator<Item = SizeRow>,
+        new: impl IntoIterator<Item = SizeRow>,
+    ) -> Changes {
         Changes::between(&sized("old", old), &sized("new", new))
     }
 
@@ -439,8 +443,18 @@ mod tests {
             ..size("wasted", 100)
         };
         let changes = between(
-            [size("small", 10), size("large", 1_000), size("shrunk", 10), size("wasted", 100)],
-            [size("small", 11), size("large", 1_050), size("shrunk", 1), wasted],
+            [
+                size("small", 10),
+                size("large", 1_000),
+                size("shrunk", 10),
+                size("wasted", 100),
+            ],
+            [
+                size("small", 11),
+                size("large", 1_050),
+                size("shrunk", 1),
+                wasted,
+            ],
         );
         assert_eq!(
             variants(&changes.moved, |moved| &moved.name),
@@ -454,20 +468,43 @@ mod tests {
         };
         assert_eq!(
             *small,
-            [expected("transfer_bytes", 10, 11), expected("unpacked_bytes", 20, 22)]
+            [
+                expected("transfer_bytes", 10, 11),
+                expected("unpacked_bytes", 20, 22)
+            ]
         );
-        assert_eq!(changes.moved[3].numbers[0].before, None, "not measured is never 0");
+        assert_eq!(
+            changes.moved[3].numbers[0].before, None,
+            "not measured is never 0"
+        );
     }
 
     #[test]
     fn added_removed_failed_and_mended_are_told_apart() {
         let changes = between(
-            [size("gone", 5), size("broke", 6), failed("mended"), failed("still")],
-            [size("new", 7), failed("broke"), size("mended", 8), failed("still"), failed("born-broken")],
+            [
+                size("gone", 5),
+                size("broke", 6),
+                failed("mended"),
+                failed("still"),
+            ],
+            [
+                size("new", 7),
+                failed("broke"),
+                size("mended", 8),
+                failed("still"),
+                failed("born-broken"),
+            ],
         );
         assert_eq!(variants(&changes.removed, |it| &it.name), ["gone"]);
-        assert_eq!(variants(&changes.added, |it| &it.name), ["born-broken", "new"]);
-        assert_eq!(variants(&changes.failed, |it| &it.name), ["born-broken", "broke"]);
+        assert_eq!(
+            variants(&changes.added, |it| &it.name),
+            ["born-broken", "new"]
+        );
+        assert_eq!(
+            variants(&changes.failed, |it| &it.name),
+            ["born-broken", "broke"]
+        );
         assert_eq!(changes.failed[1].before_transfer_bytes, Some(6));
         assert_eq!(variants(&changes.mended, |it| &it.name), ["mended"]);
         assert!(changes.moved.is_empty() && changes.same_numbers.is_empty());
@@ -544,7 +581,13 @@ mod tests {
     #[test]
     fn a_column_that_one_side_lacks_is_not_compared() {
         let mut head = sized("new", [size("a", 5)]);
-        let base = sized("old", [SizeRow { files: None, ..size("a", 5) }]);
+        let base = sized(
+            "old",
+            [SizeRow {
+                files: None,
+                ..size("a", 5)
+            }],
+        );
         assert_eq!(Changes::between(&base, &head).moved.len(), 1);
         head.strange_columns = vec!["files".to_owned()];
         assert!(Changes::between(&base, &head).is_empty());

@@ -65,13 +65,24 @@ mod tests {
         }
         if let Some(list) = value.as_array() {
             for (index, item) in list.iter().enumerate() {
-                found.extend(errors(root, &schema["items"], item, &format!("{at}[{index}]")));
+                found.extend(errors(
+                    root,
+                    &schema["items"],
+                    item,
+                    &format!("{at}[{index}]"),
+                ));
             }
         }
-        if let (Some(properties), Some(object)) = (schema["properties"].as_object(), value.as_object()) {
+        if let (Some(properties), Some(object)) =
+            (schema["properties"].as_object(), value.as_object())
+        {
             assert_eq!(schema["additionalProperties"], false, "{at}");
             let required = schema["required"].as_array().unwrap();
-            assert_eq!(required.len(), properties.len(), "{at}: every property is required");
+            assert_eq!(
+                required.len(),
+                properties.len(),
+                "{at}: every property is required"
+            );
             for (key, inner) in properties {
                 match object.get(key) {
                     Some(value) => found.extend(errors(root, inner, value, &format!("{at}.{key}"))),
@@ -117,7 +128,10 @@ mod tests {
         assert_eq!(against_schema(&busy), [""; 0]);
         // Lists without items would leave the schema untried.
         for (key, value) in busy.as_object().unwrap() {
-            assert!(value.as_array().is_none_or(|list| !list.is_empty()), "{key}");
+            assert!(
+                value.as_array().is_none_or(|list| !list.is_empty()),
+                "{key}"
+            );
         }
         let side = |name: &str| sized(name, [size("a", 5)]);
         let quiet = Report::of(&side("main"), &side("HEAD"), &[]).unwrap();

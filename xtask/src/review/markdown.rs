@@ -55,7 +55,15 @@ fn moved(page: &mut Page, report: &Report) {
         let causes: Vec<String> = moved.causes.iter().map(|cause| cause.text(code)).collect();
         let [column, before, after, change, share] = stacked(&moved.numbers);
         let title = code(&report.title(&moved.name));
-        row([title, column, before, after, change, share, causes.join("<br>")])
+        row([
+            title,
+            column,
+            before,
+            after,
+            change,
+            share,
+            causes.join("<br>"),
+        ])
     };
     let rows: Vec<String> = report.changes.moved.iter().map(row).collect();
     page.block(&format!("\n{MOVED}"), &rows, "");
@@ -82,7 +90,11 @@ fn bases(page: &mut Page, report: &Report) {
             let [column, before, after, change, share] = stacked(&base.numbers);
             let title = code(&format!("{} {}", base.base, base.platform));
             let (old, new) = (code(&base.source_before), code(&base.source_after));
-            let source = if old == new { new } else { format!("{old} -> {new}") };
+            let source = if old == new {
+                new
+            } else {
+                format!("{old} -> {new}")
+            };
             row([title, column, before, after, change, share, source])
         })
         .collect();
@@ -100,7 +112,10 @@ fn timings(page: &mut Page, report: &Report) {
     if rows.is_empty() {
         return page.folded("Times as context", &format!("{note}\n\n"), &notes);
     }
-    let title = format!("Times as context: {} moved", human::count(rows.len(), "median"));
+    let title = format!(
+        "Times as context: {} moved",
+        human::count(rows.len(), "median")
+    );
     let intro = format!("{note}\n\n{}\n{TIMINGS}", notes.concat());
     page.folded(&title, &intro, &rows);
 }
@@ -133,7 +148,10 @@ pub fn code(text: &str) -> String {
 
 /// The lines of a list.
 fn items(lines: impl IntoIterator<Item = String>) -> Vec<String> {
-    lines.into_iter().map(|line| format!("- {line}\n")).collect()
+    lines
+        .into_iter()
+        .map(|line| format!("- {line}\n"))
+        .collect()
 }
 
 fn row<const N: usize>(cells: [String; N]) -> String {
@@ -288,11 +306,23 @@ mod tests {
 
     #[test]
     fn what_has_no_room_is_counted() {
-        let rows = |bytes: u64| (0..2_000).map(move |i| size(&format!("variant-{i:04}"), bytes + i));
-        let report = Report::of(&sized("main", rows(10_000)), &sized("HEAD", rows(20_000)), &[]);
+        let rows =
+            |bytes: u64| (0..2_000).map(move |i| size(&format!("variant-{i:04}"), bytes + i));
+        let report = Report::of(
+            &sized("main", rows(10_000)),
+            &sized("HEAD", rows(20_000)),
+            &[],
+        );
         let text = text(&report.unwrap());
-        assert!(text.len() <= BYTES_MAX && text.len() > BYTES_MAX - 1_000, "{}", text.len());
-        let shown = text.lines().filter(|line| line.starts_with("| `gin/")).count();
+        assert!(
+            text.len() <= BYTES_MAX && text.len() > BYTES_MAX - 1_000,
+            "{}",
+            text.len()
+        );
+        let shown = text
+            .lines()
+            .filter(|line| line.starts_with("| `gin/"))
+            .count();
         let last = text.lines().last().unwrap();
         let left_out = human::count(2_000 - shown, "row");
         assert!(last.starts_with(&format!("{left_out} left out")), "{last}");
@@ -305,7 +335,11 @@ mod tests {
             suite: hostile.to_owned(),
             ..size("a", bytes)
         };
-        let report = Report::of(&sized("main", [renamed(5)]), &sized("HEAD", [renamed(6)]), &[]);
+        let report = Report::of(
+            &sized("main", [renamed(5)]),
+            &sized("HEAD", [renamed(6)]),
+            &[],
+        );
         let text = text(&report.unwrap());
         let row = text.lines().find(|line| line.starts_with("| `")).unwrap();
         assert!(

@@ -60,7 +60,10 @@ fn has_layers(state: &State, row: &LayerRow) -> bool {
     let key = (row.suite.clone(), row.variant.clone(), row.platform.clone());
     let is_built = |size: &SizeRow| size.error.is_none();
     state.sizes.get(&key).is_some_and(is_built)
-        && state.layers.rows().any(|other| Name::of(other) == Name::of(row))
+        && state
+            .layers
+            .rows()
+            .any(|other| Name::of(other) == Name::of(row))
 }
 
 pub fn bases(base: &State, head: &State) -> Vec<BaseMove> {
@@ -122,16 +125,27 @@ mod tests {
         };
         let base = side(
             "old",
-            vec![layer("a", 1, 5, 5), layer("a", 2, 7, 7), layer("gone", 1, 1, 1)],
+            vec![
+                layer("a", 1, 5, 5),
+                layer("a", 2, 7, 7),
+                layer("gone", 1, 1, 1),
+            ],
             vec![size("a", 12), size("gone", 1)],
         );
         let head = side(
             "new",
-            vec![layer("a", 1, 5, 6), layer("a", 2, 8, 8), layer("a", 3, 1, 1)],
+            vec![
+                layer("a", 1, 5, 6),
+                layer("a", 2, 8, 8),
+                layer("a", 3, 1, 1),
+            ],
             vec![size("a", 14)],
         );
         let layers = Changes::between(&base, &head).layers;
-        let found: Vec<_> = layers.iter().map(|it| (it.layer, it.numbers[0].before)).collect();
+        let found: Vec<_> = layers
+            .iter()
+            .map(|it| (it.layer, it.numbers[0].before))
+            .collect();
         assert_eq!(found, [(2, Some(7)), (3, None)]);
         assert_eq!(layers[0].numbers.len(), 1);
     }
@@ -148,14 +162,26 @@ mod tests {
         let side = |row: BaseRow, version: &str| {
             let files = [
                 ("results/bases.csv", text_of([row])),
-                ("experiments/bases.lock", lock("debian:bookworm-slim", &[version])),
+                (
+                    "experiments/bases.lock",
+                    lock("debian:bookworm-slim", &[version]),
+                ),
             ];
             state("x", &files)
         };
-        let changes = Changes::between(&side(base("rebuilt", 5), "libc6 1"), &side(base("rebuilt", 6), "libc6 2"));
+        let changes = Changes::between(
+            &side(base("rebuilt", 5), "libc6 1"),
+            &side(base("rebuilt", 6), "libc6 2"),
+        );
         assert_eq!(changes.bases[0].numbers[0].after, Some(6));
-        assert_eq!(changes.lock, ["debian:bookworm-slim linux/amd64: libc6 1 -> 2"]);
-        let changes = Changes::between(&side(base("rebuilt", 5), "libc6 1"), &side(base("upstream", 5), "libc6 1"));
+        assert_eq!(
+            changes.lock,
+            ["debian:bookworm-slim linux/amd64: libc6 1 -> 2"]
+        );
+        let changes = Changes::between(
+            &side(base("rebuilt", 5), "libc6 1"),
+            &side(base("upstream", 5), "libc6 1"),
+        );
         assert_eq!(changes.bases[0].source_after, "upstream");
         // Results alone say nothing of a lock.
         let alone = state("x", &[("results/bases.csv", text_of([base("rebuilt", 5)]))]);

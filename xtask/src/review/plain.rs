@@ -25,7 +25,10 @@ pub fn text(report: &Report) -> String {
 }
 
 fn items(lines: impl IntoIterator<Item = String>) -> String {
-    lines.into_iter().map(|line| format!("  {line}\n")).collect()
+    lines
+        .into_iter()
+        .map(|line| format!("  {line}\n"))
+        .collect()
 }
 
 /// What a terminal needs to be told apart: nothing.
@@ -35,7 +38,11 @@ pub fn as_it_is(text: &str) -> String {
 
 fn moved(report: &Report) -> String {
     let rows = report.changes.moved.iter().flat_map(|moved| {
-        let causes: Vec<String> = moved.causes.iter().map(|cause| cause.text(as_it_is)).collect();
+        let causes: Vec<String> = moved
+            .causes
+            .iter()
+            .map(|cause| cause.text(as_it_is))
+            .collect();
         lines(report.title(&moved.name), &moved.numbers, causes.join("; "))
     });
     grid("variant", "cause", rows)
@@ -56,7 +63,11 @@ fn bases(report: &Report) -> String {
         } else {
             format!("{} -> {}", base.source_before, base.source_after)
         };
-        lines(format!("{} {}", base.base, base.platform), &base.numbers, source)
+        lines(
+            format!("{} {}", base.base, base.platform),
+            &base.numbers,
+            source,
+        )
     });
     grid("base", "source", rows) + &items(report.changes.lock.iter().cloned())
 }
@@ -134,7 +145,9 @@ fn grid(first: &str, last: &str, rows: impl Iterator<Item = [String; 7]>) -> Str
 }
 
 fn printed(grid: &Grid) -> String {
-    grid.lines().map(|line| format!("{}\n", line.trim_end())).collect()
+    grid.lines()
+        .map(|line| format!("{}\n", line.trim_end()))
+        .collect()
 }
 
 #[cfg(test)]
@@ -174,7 +187,11 @@ mod tests {
             before: Some(1),
             after: Some(2),
         };
-        let lines = lines("a".to_owned(), &[number("x"), number("y")], "why".to_owned());
+        let lines = lines(
+            "a".to_owned(),
+            &[number("x"), number("y")],
+            "why".to_owned(),
+        );
         assert_eq!((lines[0][0].as_str(), lines[0][6].as_str()), ("a", "why"));
         assert_eq!((lines[1][0].as_str(), lines[1][1].as_str()), ("", "y"));
     }

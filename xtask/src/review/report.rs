@@ -84,7 +84,10 @@ impl Report {
             (changes.mended.len(), "built again"),
             (changes.added.len(), "added"),
             (changes.removed.len(), "removed"),
-            (changes.same_numbers.len(), "with other ids and the same numbers"),
+            (
+                changes.same_numbers.len(),
+                "with other ids and the same numbers",
+            ),
             (self.judgement.tripped.len(), "past a limit"),
         ];
         let counts: Vec<String> = counts
@@ -115,7 +118,11 @@ impl Report {
         if !share.is_empty() {
             share = format!(" ({share})");
         }
-        let causes: Vec<String> = first.causes.iter().map(|cause| cause.short(quote)).collect();
+        let causes: Vec<String> = first
+            .causes
+            .iter()
+            .map(|cause| cause.short(quote))
+            .collect();
         format!(
             "{of}, most of all {}: {} transfer bytes {more}{share}, by {}.",
             quote(&self.title(&first.name)),
@@ -139,7 +146,12 @@ impl Report {
         let mut lines: Vec<String> = tripped
             .map(|trip| format!("past a limit: {} {}", title(&trip.name), trip.text(quote)))
             .collect();
-        lines.extend(changes.failed.iter().map(|failed| failure(&title(&failed.name), failed, quote)));
+        lines.extend(
+            changes
+                .failed
+                .iter()
+                .map(|failed| failure(&title(&failed.name), failed, quote)),
+        );
         lines.extend(changes.mended.iter().map(|it| image("built again", it)));
         lines.extend(changes.added.iter().map(|it| image("added", it)));
         lines.extend(changes.removed.iter().map(|it| image("removed", it)));
@@ -147,10 +159,16 @@ impl Report {
         lines.extend(changes.not_run.iter().map(|it| self.not_run(it, quote)));
         lines.extend(judgement.budgets_not_checked.iter().map(|variant| {
             let command = quote(&format!("cargo xtask size {variant}"));
-            format!("budget not checked: {} has no row; {command} makes it", quote(variant))
+            format!(
+                "budget not checked: {} has no row; {command} makes it",
+                quote(variant)
+            )
         }));
         lines.extend(self.columns_not_compared.iter().map(|column| {
-            format!("not compared: {}, a column that not both sides have", quote(column))
+            format!(
+                "not compared: {}, a column that not both sides have",
+                quote(column)
+            )
         }));
         lines
     }
@@ -181,7 +199,9 @@ impl Report {
         if timings.stale_rows > 0 {
             let rows = human::count(timings.stale_rows, "row");
             let head = quote(&self.head);
-            notes.push(format!("{rows} of {head} stale: inputs moved, and measuring was put off"));
+            notes.push(format!(
+                "{rows} of {head} stale: inputs moved, and measuring was put off"
+            ));
         }
         notes
     }
@@ -191,10 +211,12 @@ impl Report {
         let mut lines: Vec<(String, Vec<String>)> = Vec::new();
         for same in &self.changes.same_numbers {
             let moved = match same.causes.as_slice() {
-                [Cause {
-                    kind: Kind::Unknown,
-                    ..
-                }] => columns(&same.columns, quote),
+                [
+                    Cause {
+                        kind: Kind::Unknown,
+                        ..
+                    },
+                ] => columns(&same.columns, quote),
                 causes => texts(causes, quote),
             };
             let title = quote(&self.title(&same.name));
@@ -283,7 +305,10 @@ mod tests {
         },
     };
 
-    fn report(old: impl IntoIterator<Item = SizeRow>, new: impl IntoIterator<Item = SizeRow>) -> Report {
+    fn report(
+        old: impl IntoIterator<Item = SizeRow>,
+        new: impl IntoIterator<Item = SizeRow>,
+    ) -> Report {
         Report::of(&sized("main", old), &sized("HEAD", new), &[]).unwrap()
     }
 

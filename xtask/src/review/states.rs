@@ -422,7 +422,11 @@ fn with_todays_columns<R: Row>(text: &str) -> (Cow<'_, str>, Vec<String>) {
         .iter()
         .map(String::as_str)
         .filter(|name| place(name).is_none())
-        .chain(header.iter().filter(|name| !today.iter().any(|it| it == name)))
+        .chain(
+            header
+                .iter()
+                .filter(|name| !today.iter().any(|it| it == name)),
+        )
         .map(str::to_owned)
         .collect();
     if strange.is_empty() || R::KEY.iter().any(|key| place(key).is_none()) {
@@ -466,7 +470,10 @@ mod tests {
         };
         write("results/sizes.csv", &sizes);
         write("results/m1/samples/never-read.csv", "x");
-        write("results/m1/node.csv", &Table::<NodeRow>::empty(Path::new("x")).text());
+        write(
+            "results/m1/node.csv",
+            &Table::<NodeRow>::empty(Path::new("x")).text(),
+        );
         write(
             "experiments/gin/suite.toml",
             "title = 'a'\ncontext = 'src'\nprobe.body = 'b'\n[[variant]]\nname = 'scratch'\n\
@@ -500,7 +507,10 @@ mod tests {
         };
         let error = format!("{:#}", source.state().unwrap_err());
         assert!(error.starts_with("cannot compare OLD: "), "{error}");
-        assert!(error.contains("results/sizes.csv:1: a merge conflict"), "{error}");
+        assert!(
+            error.contains("results/sizes.csv:1: a merge conflict"),
+            "{error}"
+        );
     }
 
     #[test]
@@ -522,10 +532,19 @@ mod tests {
 
     #[test]
     fn only_what_is_compared_is_read() {
-        for path in ["results/sizes.csv", "results/m/start.csv", "experiments/gin/suite.toml"] {
+        for path in [
+            "results/sizes.csv",
+            "results/m/start.csv",
+            "experiments/gin/suite.toml",
+        ] {
             assert!(is_read(path), "{path}");
         }
-        for path in ["results/cost.csv", "results/m/samples/a.csv", "sizes.csv", "experiments/a"] {
+        for path in [
+            "results/cost.csv",
+            "results/m/samples/a.csv",
+            "sizes.csv",
+            "experiments/a",
+        ] {
             assert!(!is_read(path), "{path}");
         }
     }

@@ -104,7 +104,10 @@ pub fn sized(name: &str, rows: impl IntoIterator<Item = SizeRow>) -> State {
 
 /// The lock of one rebuilt base.
 pub fn lock(reference: &str, packages: &[&str]) -> String {
-    let packages: Vec<String> = packages.iter().map(|it| format!("    \"{it}\",\n")).collect();
+    let packages: Vec<String> = packages
+        .iter()
+        .map(|it| format!("    \"{it}\",\n"))
+        .collect();
     format!(
         "[[base]]\nreference = \"{reference}\"\nplatform = \"{AMD64}\"\nsource = \"rebuilt\"\n\
          digest = \"\"\nrecipe_id = \"0123456789ab\"\npackages = [\n{}]\n",

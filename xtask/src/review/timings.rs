@@ -173,7 +173,10 @@ mod tests {
         };
         assert_eq!((moved.name.variant.as_str(), moved.time), ("a", "pull"));
         let session = |known: &Option<Known>| known.as_ref().unwrap().session.clone();
-        assert_eq!((session(&moved.before), session(&moved.after)), ("s1".into(), "s2".into()));
+        assert_eq!(
+            (session(&moved.before), session(&moved.after)),
+            ("s1".into(), "s2".into())
+        );
         assert!(Timings::between(&old, &old).is_empty());
     }
 
@@ -188,7 +191,10 @@ mod tests {
 
     #[test]
     fn a_machine_that_one_side_lacks_is_named_and_its_rows_are_not() {
-        let (old, new) = (side("m", [node("a", "s1", 5_000)]), side("n", [node("a", "s2", 6_000)]));
+        let (old, new) = (
+            side("m", [node("a", "s1", 5_000)]),
+            side("n", [node("a", "s2", 6_000)]),
+        );
         let timings = Timings::between(&old, &new);
         assert!(timings.moved.is_empty());
         assert_eq!(timings.only_in_base, ["m"]);

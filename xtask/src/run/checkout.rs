@@ -26,7 +26,13 @@ const SHARED: [&str; 4] = ["bases", "images", "toolchain", "control"];
 /// When git knows no such revision.
 pub fn commit(project: &Project, revision: &str) -> Result<String> {
     let peeled = format!("{revision}^{{commit}}");
-    let arguments = ["rev-parse", "--quiet", "--verify", "--end-of-options", &peeled];
+    let arguments = [
+        "rev-parse",
+        "--quiet",
+        "--verify",
+        "--end-of-options",
+        &peeled,
+    ];
     let commit = shell::read(&mut shell::git(project.root(), &arguments)).ok();
     let commit = commit.with_context(|| {
         format!(

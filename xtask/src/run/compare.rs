@@ -73,7 +73,10 @@ pub fn run(project: &Project, options: &cli::Compare) -> Result<ExitCode> {
     comparison.findings = findings(&samples, &compared);
     comparison.print(options.format)?;
     if options.fail_on_worse && comparison.is_worse() {
-        eprintln!("error: {} is slower than {}", comparison.head, comparison.base);
+        eprintln!(
+            "error: {} is slower than {}",
+            comparison.head, comparison.base
+        );
         return Ok(ExitCode::FAILURE);
     }
     Ok(sides.exit_code())
@@ -141,7 +144,8 @@ impl Sides {
     fn split(&self, all: bool) -> Result<(Vec<String>, Vec<String>)> {
         let (mut compared, mut identical) = (Vec::new(), Vec::new());
         for name in self.in_both() {
-            let same = self.image(Side::Base, &name)?.digest() == self.image(Side::Head, &name)?.digest();
+            let same =
+                self.image(Side::Base, &name)?.digest() == self.image(Side::Head, &name)?.digest();
             if same && !all {
                 identical.push(name);
             } else {
@@ -153,7 +157,10 @@ impl Sides {
 
     fn in_both(&self) -> Vec<String> {
         let base = built(&self.base);
-        built(&self.head).into_iter().filter(|name| base.contains(name)).collect()
+        built(&self.head)
+            .into_iter()
+            .filter(|name| base.contains(name))
+            .collect()
     }
 
     fn job(&self, side: Side, name: &str) -> Result<Job<'_>> {
@@ -164,14 +171,22 @@ impl Sides {
 
     fn image(&self, side: Side, name: &str) -> Result<Layout> {
         let job = self.job(side, name)?;
-        Layout::open(&self.state(side).project.image(&job.suite.name, &job.variant.name))
+        Layout::open(
+            &self
+                .state(side)
+                .project
+                .image(&job.suite.name, &job.variant.name),
+        )
     }
 
     /// Everything that is known without a clock.
     fn comparison(&self, options: &cli::Compare, identical: Vec<String>) -> Result<Comparison> {
         let (base, head) = (declared(&self.base), declared(&self.head));
         let lacks = |of: &[String], other: &[String]| -> Vec<String> {
-            of.iter().filter(|name| !other.contains(name)).cloned().collect()
+            of.iter()
+                .filter(|name| !other.contains(name))
+                .cloned()
+                .collect()
         };
         let both = self.in_both();
         let weights = both.iter().map(|name| {
@@ -261,7 +276,12 @@ impl Session<'_> {
     }
 
     /// Goes on to the second look while anything is undecided at the first.
-    fn blocks(&self, project: &Project, taker: Taker<'_>, items: &[Item]) -> Result<Vec<SampleRow>> {
+    fn blocks(
+        &self,
+        project: &Project,
+        taker: Taker<'_>,
+        items: &[Item],
+    ) -> Result<Vec<SampleRow>> {
         let machine = this_machine(&self.sides.head).name();
         let seed = begin(&machine, self.options.seed)?.seed;
         let (samples, log) = kept(project);

@@ -16,11 +16,7 @@ use crate::{
     cli::{LabOptions, RunAll},
     engine::HostEngine,
     measure::{
-        noise,
-        portable::HostSubject,
-        scenario::Scenario,
-        session::Item,
-        subject::Subject as _,
+        noise, portable::HostSubject, scenario::Scenario, session::Item, subject::Subject as _,
     },
     progress::Progress,
     record::{cell::ErrorWord, session::Unit},
@@ -57,23 +53,25 @@ pub fn measure(
     let subject = HostSubject::new(engine.client())?;
     let processes = processes(&engine, progress);
     let look = || noise::look_beside(processes.as_ref()?);
-    let measured = units.iter().try_for_each(|Stale { unit, .. }| -> Result<()> {
-        let items = shelf.items(state, unit)?;
-        check_reach(&engine, &subject, &shelf, &items)?;
-        let bench = Bench {
-            unit,
-            items: &items,
-            subject: &subject,
-            client: engine.client(),
-            lab: None,
-            look: &look,
-            registry: shelf.address,
-            proxy: &shelf.proxy,
-        };
-        bench.session(&mut wanted, state, options, progress)?;
-        note_what_was_not_cold(state, unit, progress);
-        Ok(())
-    });
+    let measured = units
+        .iter()
+        .try_for_each(|Stale { unit, .. }| -> Result<()> {
+            let items = shelf.items(state, unit)?;
+            check_reach(&engine, &subject, &shelf, &items)?;
+            let bench = Bench {
+                unit,
+                items: &items,
+                subject: &subject,
+                client: engine.client(),
+                lab: None,
+                look: &look,
+                registry: shelf.address,
+                proxy: &shelf.proxy,
+            };
+            bench.session(&mut wanted, state, options, progress)?;
+            note_what_was_not_cold(state, unit, progress);
+            Ok(())
+        });
     // After an error as well: somebody's engine keeps nothing of ours.
     measured.and(subject.empty())
 }

@@ -252,9 +252,8 @@ impl Bench<'_> {
         let mut limits = Limits::new();
         for target in self.variants() {
             let folder = state.project.image(suite, &target.variant);
-            let taken = Layout::open(&folder).and_then(|layout| {
-                limits::measure(engine, target, &layout, LIMIT_REPETITIONS)
-            });
+            let taken = Layout::open(&folder)
+                .and_then(|layout| limits::measure(engine, target, &layout, LIMIT_REPETITIONS));
             match taken {
                 Ok(taken) => limits.push((target.variant.clone(), taken)),
                 // Its own rows say what is wrong with it; the others go on.
@@ -456,7 +455,8 @@ fn decompressor(lab: Option<&LabEngine>) -> String {
 
 /// The commit of this program, and whether its files differ from it.
 pub fn tool(state: &State) -> Tool {
-    let git = |arguments: &[&str]| shell::read(&mut shell::git(state.project.root(), arguments)).ok();
+    let git =
+        |arguments: &[&str]| shell::read(&mut shell::git(state.project.root(), arguments)).ok();
     Tool {
         commit: git(&["rev-parse", "--short=12", "HEAD"]).unwrap_or_default(),
         dirty: git(&[

@@ -55,11 +55,23 @@ const OF_LAYER: &[&str] = &[
     "digest",
     "diff_id",
 ];
-const OF_BASE: &[&str] = &["source", "transfer_bytes", "unpacked_bytes", "layers", "digest"];
+const OF_BASE: &[&str] = &[
+    "source",
+    "transfer_bytes",
+    "unpacked_bytes",
+    "layers",
+    "digest",
+];
 
 /// What of it can repeat where a build writes the time into its files: neither
 /// packed bytes nor digests.
-const CONTENT_OF_IMAGE: &[&str] = &["unpacked_bytes", "content_bytes", "layers", "files", "app_sha256"];
+const CONTENT_OF_IMAGE: &[&str] = &[
+    "unpacked_bytes",
+    "content_bytes",
+    "layers",
+    "files",
+    "app_sha256",
+];
 const CONTENT_OF_LAYER: &[&str] = &["unpacked_bytes", "files"];
 
 /// # Errors
@@ -181,7 +193,9 @@ impl<'a> Committed<'a> {
         let mut drifts = of_image(committed, built);
         if drifts.is_empty() {
             // Of an image that moved the layers have moved, too.
-            let of_layers = layers.iter().flat_map(|layer| self.of_layer(committed, layer));
+            let of_layers = layers
+                .iter()
+                .flat_map(|layer| self.of_layer(committed, layer));
             drifts = of_layers.collect();
         }
         (!drifts.is_empty()).then(|| Finding {
@@ -233,7 +247,10 @@ impl<'a> Committed<'a> {
 
     fn why_base(&self, committed: &BaseRow, built: &BaseRow, lock: &Lock) -> String {
         if committed.source != built.source {
-            return drifted(&[format!("its source, {} -> {}", committed.source, built.source)]);
+            return drifted(&[format!(
+                "its source, {} -> {}",
+                committed.source, built.source
+            )]);
         }
         if committed.id == built.id {
             return drifted(&[]);
@@ -246,7 +263,11 @@ impl<'a> Committed<'a> {
         });
         match moves.filter(|moves| !moves.is_empty()) {
             Some(moves) => drifted(&moves),
-            None => drifted(&[format!("its identity, {} -> {}", id(&committed.id), id(&built.id))]),
+            None => drifted(&[format!(
+                "its identity, {} -> {}",
+                id(&committed.id),
+                id(&built.id)
+            )]),
         }
     }
 }
@@ -259,7 +280,11 @@ fn of_image(committed: &SizeRow, built: &SizeRow) -> Vec<Drift> {
             measured: built.error.text(),
         }];
     }
-    let compared = if committed.repeats() { OF_IMAGE } else { CONTENT_OF_IMAGE };
+    let compared = if committed.repeats() {
+        OF_IMAGE
+    } else {
+        CONTENT_OF_IMAGE
+    };
     among(drifts(committed, built), compared)
 }
 
@@ -277,7 +302,8 @@ fn drifted(inputs: &[String]) -> String {
 }
 
 fn id(id: &Option<Id>) -> String {
-    id.as_ref().map_or_else(|| "unresolved".to_owned(), Id::text)
+    id.as_ref()
+        .map_or_else(|| "unresolved".to_owned(), Id::text)
 }
 
 impl Finding {
@@ -296,7 +322,11 @@ impl fmt::Display for Report {
             writeln!(f, "{name}")?;
             for drift in drifts {
                 let (committed, built) = (shown(&drift.committed), shown(&drift.measured));
-                writeln!(f, "  {}: committed {committed}, built {built}", drift.column)?;
+                writeln!(
+                    f,
+                    "  {}: committed {committed}, built {built}",
+                    drift.column
+                )?;
             }
             writeln!(f, "  {why}")?;
         }
@@ -536,7 +566,10 @@ mod tests {
             ..base(&made.lock)
         };
         let said = made.said(size(), layer(), stand_in, &made.lock);
-        assert!(said.contains("  drifted: its source, rebuilt -> stand-in\n"), "{said}");
+        assert!(
+            said.contains("  drifted: its source, rebuilt -> stand-in\n"),
+            "{said}"
+        );
     }
 
     #[test]
@@ -548,10 +581,16 @@ mod tests {
         };
         made.layers.upsert(edited);
         let said = made.said_of(size());
-        assert!(said.contains("  layer 1 transfer_bytes: committed 49, built 50\n"), "{said}");
+        assert!(
+            said.contains("  layer 1 transfer_bytes: committed 49, built 50\n"),
+            "{said}"
+        );
         made.layers.retain(|_| false);
         let said = made.said_of(size());
-        assert!(said.contains("  layer 1: committed nothing, built a layer\n"), "{said}");
+        assert!(
+            said.contains("  layer 1: committed nothing, built a layer\n"),
+            "{said}"
+        );
     }
 
     #[test]
@@ -576,6 +615,9 @@ mod tests {
             ..size()
         };
         let said = Made::of(size()).said_of(new);
-        assert!(said.contains("no row of results/sizes.csv is about it; mend: cargo xtask size"), "{said}");
+        assert!(
+            said.contains("no row of results/sizes.csv is about it; mend: cargo xtask size"),
+            "{said}"
+        );
     }
 }

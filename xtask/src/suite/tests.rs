@@ -101,9 +101,7 @@ fn a_variants_budget_goes_before_its_suites() {
     let lab = Lab::new();
     let suites = "budget = { transfer_bytes = 12_000_000, layers = 4 }\n\n[probe]";
     let own = "budget = { layers = 1, wasted_bytes = 0 }\narticle_bytes";
-    let text = GIN
-        .replace("[probe]", suites)
-        .replace("article_bytes", own);
+    let text = GIN.replace("[probe]", suites).replace("article_bytes", own);
     lab.write("gin/suite.toml", &text);
     assert_eq!(lab.load().len(), 1, "a budget is no unknown key");
     let found = budgets("suite.toml".into(), &text).unwrap();

@@ -38,7 +38,11 @@ fn write_lock(sandbox: &Sandbox, reference: &str, source: &str) -> Result<()> {
 
 /// A variant of the tiny suite that stands on `base`.
 fn add_variant_on(sandbox: &Sandbox, base: &str) -> Result<()> {
-    tiny::add(sandbox, "variant", &tiny::dockerfile("").replace("scratch", base))
+    tiny::add(
+        sandbox,
+        "variant",
+        &tiny::dockerfile("").replace("scratch", base),
+    )
 }
 
 /// One that was upstream's, while nobody has locked most of the others yet.
@@ -58,13 +62,23 @@ pub fn it_is_rebuilt_and_locked_by_its_packages() -> Result<()> {
     let update = ["bases", "update", STATIC, "--source", "rebuilt"];
     let run = sandbox.run(&update)?.expect(0)?;
     let moved = format!("{STATIC} {PLATFORM}: upstream -> rebuilt");
-    ensure!(run.stdout.lines().any(|line| line == moved), "{}", run.said());
+    ensure!(
+        run.stdout.lines().any(|line| line == moved),
+        "{}",
+        run.said()
+    );
     let locked = entry(&Lock::load(&project)?, STATIC)?;
     let Origin::Rebuilt(rebuild) = &locked.origin else {
         bail!("it is locked as {locked:?}");
     };
     let names: Vec<&str> = rebuild.packages.iter().map(|it| it.name.as_str()).collect();
-    let expected = ["base-files", "ca-certificates", "media-types", "netbase", "tzdata"];
+    let expected = [
+        "base-files",
+        "ca-certificates",
+        "media-types",
+        "netbase",
+        "tzdata",
+    ];
     ensure!(names == expected, "its packages are {names:?}");
     let made = sandbox
         .path(BASES)
@@ -154,7 +168,11 @@ pub fn an_upstream_out_of_reach_is_never_another_source() -> Result<()> {
     sandbox.write("archives/base.tar.gz", archive)?;
     sandbox.write("experiments/bases/small/rootfs.sh", MOVING)?;
     let digest = Digest::of("published");
-    write_lock(&sandbox, BASE, &format!("source = \"upstream\"\ndigest = \"{digest}\"\n"))?;
+    write_lock(
+        &sandbox,
+        BASE,
+        &format!("source = \"upstream\"\ndigest = \"{digest}\"\n"),
+    )?;
     add_variant_on(&sandbox, BASE)?;
 
     let before = sandbox.read(LOCK)?;
@@ -162,13 +180,19 @@ pub fn an_upstream_out_of_reach_is_never_another_source() -> Result<()> {
     size.env("BASE_ARCHIVES", sandbox.path("archives"));
     let run = Finished::from(size.output()?).expect(1)?;
     let object = format!("127.0.0.1:1/base@{digest}: no answer");
-    for word in [&*object, "mend: check the network", "cargo xtask bases update"] {
+    for word in [
+        &*object,
+        "mend: check the network",
+        "cargo xtask bases update",
+    ] {
         ensure!(run.stderr.contains(word), "{word}: {}", run.said());
     }
     ensure!(sandbox.read(LOCK)? == before, "{}", sandbox.read(LOCK)?);
     ensure!(sandbox.sizes()?.rows().count() == 0, "it has a row");
     for kind in ["archive", "recipe"] {
-        let made = sandbox.path(BASES).join(format!("127.0.0.1-1-base-1-{kind}"));
+        let made = sandbox
+            .path(BASES)
+            .join(format!("127.0.0.1-1-base-1-{kind}"));
         ensure!(!made.exists(), "{} was made", made.display());
     }
     Ok(())
@@ -210,7 +234,9 @@ fn nothing_in_it_is_called_alpine(sandbox: &Sandbox) -> Result<()> {
     let read = read_files(&layout, &walk, &files, 4096)?;
     ensure!(read.len() == files.len(), "it has only {:?}", read.keys());
     let config = String::from_utf8_lossy(layout.config_bytes()).into_owned();
-    let texts = read.values().map(|it| String::from_utf8_lossy(it).into_owned());
+    let texts = read
+        .values()
+        .map(|it| String::from_utf8_lossy(it).into_owned());
     for text in texts.chain([config, sandbox.read("results/layers.csv")?]) {
         ensure!(!text.to_lowercase().contains("alpine"), "{text}");
     }

@@ -68,7 +68,10 @@ pub fn clean_never_crosses_a_mount() -> Result<()> {
             .args(clean.get_args())
             .stdin(Stdio::null());
         let run = Finished::from(mounted.output()?).expect(1)?;
-        for words in ["/target/lab/data/mounted is a mount point", "mend: sudo umount /"] {
+        for words in [
+            "/target/lab/data/mounted is a mount point",
+            "mend: sudo umount /",
+        ] {
             ensure!(run.stderr.contains(words), "{what}: {}", run.said());
         }
         ensure!(at.is_dir(), "{what}: something was removed");

@@ -22,7 +22,11 @@ pub fn it_finds_what_is_there_and_nothing_else() -> Result<()> {
     commit(&sandbox)?;
 
     let run = sandbox.run(&["compare", "HEAD"])?.expect(0)?;
-    ensure!(run.stdout.contains("the same to the byte"), "{}", run.said());
+    ensure!(
+        run.stdout.contains("the same to the byte"),
+        "{}",
+        run.said()
+    );
 
     let twice = ["compare", "HEAD", "HEAD", "--all"];
     let unflagged = |json: &Value| flagged(json).is_empty();
@@ -36,10 +40,18 @@ pub fn it_finds_what_is_there_and_nothing_else() -> Result<()> {
     let bytes = |side: &str| weight[side].as_u64().context("a weight is a number");
     let more = bytes("head_transfer_bytes")? - bytes("base_transfer_bytes")?;
     // Noise does not pack: the file, and what its headers take.
-    ensure!(more.abs_diff(BIG_BYTES as u64) < 100_000, "it weighs {more} more");
+    ensure!(
+        more.abs_diff(BIG_BYTES as u64) < 100_000,
+        "it weighs {more} more"
+    );
 
     let run = sandbox.run(&["compare", "no-such-branch"])?.expect(1)?;
-    ensure!(run.stderr.contains("git knows no revision `no-such-branch`"), "{}", run.said());
+    ensure!(
+        run.stderr
+            .contains("git knows no revision `no-such-branch`"),
+        "{}",
+        run.said()
+    );
     Ok(())
 }
 
@@ -62,13 +74,20 @@ fn commit(sandbox: &Sandbox) -> Result<()> {
 }
 
 /// Compares until `holds`, as JSON, whatever else the machine does meanwhile.
-fn within_tries(sandbox: &Sandbox, words: &[&str], holds: impl Fn(&Value) -> bool) -> Result<Value> {
+fn within_tries(
+    sandbox: &Sandbox,
+    words: &[&str],
+    holds: impl Fn(&Value) -> bool,
+) -> Result<Value> {
     let mut json = Value::Null;
     for _ in 0..TRIES {
         let words = [words, &["--format", "json", "--allow-noisy"]].concat();
         let run = sandbox.run(&words)?.expect(0)?;
         json = serde_json::from_str(&run.stdout).with_context(|| run.said())?;
-        ensure!(json["findings"].as_array().map(Vec::len) == Some(4), "{json:#}");
+        ensure!(
+            json["findings"].as_array().map(Vec::len) == Some(4),
+            "{json:#}"
+        );
         if holds(&json) {
             return Ok(json);
         }

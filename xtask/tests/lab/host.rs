@@ -119,7 +119,11 @@ pub fn led_to(endpoint: &str, bin: &Path, sandbox: &Sandbox, words: &[&str]) -> 
 /// by `DOCKER_HOST` alone.
 pub fn install_docker(bin: &Path, inside: &Command, endpoint: &str) -> Result<()> {
     let knows = format!("[ \"$DOCKER_HOST\" = {endpoint} ] || exit 125");
-    install(bin, "docker", &format!("{knows}\nexec {} \"$@\"", words_of(inside)))
+    install(
+        bin,
+        "docker",
+        &format!("{knows}\nexec {} \"$@\"", words_of(inside)),
+    )
 }
 
 /// Puts a shell script into `bin`.

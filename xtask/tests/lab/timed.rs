@@ -114,9 +114,9 @@ pub fn it_times_what_is_cold_and_keeps_what_is_theirs() -> Result<()> {
         "{}",
         run.said()
     );
-    ordinary
-        .engine
-        .sh(&format!("docker image inspect {image} && docker rmi --force {image}"))?;
+    ordinary.engine.sh(&format!(
+        "docker image inspect {image} && docker rmi --force {image}"
+    ))?;
 
     let run = ordinary.run(&sandbox, QUICK)?.expect(0)?;
     ensure!(run.stderr.starts_with("This run will\n"), "{}", run.said());
@@ -162,7 +162,9 @@ fn has_times_from_outside(sandbox: &Sandbox) -> Result<()> {
         let known = [row.pull.phase, row.node_total.phase, row.start_total];
         ensure!(
             known.iter().all(|phase| phase.median_us.is_some())
-                && [row.engine, row.app].iter().all(|it| it.median_us.is_none()),
+                && [row.engine, row.app]
+                    .iter()
+                    .all(|it| it.median_us.is_none()),
             "{row:?}"
         );
     }
@@ -187,7 +189,11 @@ fn has_times_from_outside(sandbox: &Sandbox) -> Result<()> {
         row.map(|row| row.value.clone())
     };
     for (name, value) in [("probe", "published_port"), ("noise_guard", "on")] {
-        ensure!(fact(name).as_deref() == Some(value), "{name}: {:?}", fact(name));
+        ensure!(
+            fact(name).as_deref() == Some(value),
+            "{name}: {:?}",
+            fact(name)
+        );
     }
     ensure!(!paths::limits(&folder).exists(), "limits without the lab");
     Ok(())

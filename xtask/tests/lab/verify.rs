@@ -18,10 +18,17 @@ pub fn it_finds_what_drifted_and_writes_nothing() -> Result<()> {
         run.said()
     );
     ensure!(exact(&sandbox)? == committed, "it wrote into results/");
-    ensure!(!sandbox.path("target/lab/verify").exists(), "it left what agrees");
+    ensure!(
+        !sandbox.path("target/lab/verify").exists(),
+        "it left what agrees"
+    );
 
     // The row now states what is not built; the image in target/lab still agrees.
-    let one = sandbox.sizes()?.rows().find(|row| row.variant == "one").cloned();
+    let one = sandbox
+        .sizes()?
+        .rows()
+        .find(|row| row.variant == "one")
+        .cloned();
     let bytes = one.and_then(|row| row.transfer_bytes).unwrap_or_default();
     let (now, forged) = (format!(",{bytes},"), format!(",{},", bytes + 1));
     sandbox.write("results/sizes.csv", committed.0.replacen(&now, &forged, 1))?;
@@ -41,7 +48,8 @@ pub fn it_finds_what_drifted_and_writes_nothing() -> Result<()> {
         run.said()
     );
     ensure!(
-        run.stdout.ends_with("1 image, 1 layer and 0 bases came out as committed\n"),
+        run.stdout
+            .ends_with("1 image, 1 layer and 0 bases came out as committed\n"),
         "{}",
         run.said()
     );

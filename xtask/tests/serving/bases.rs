@@ -113,7 +113,7 @@ impl World {
         Finished::from(self.command(words).output().unwrap())
     }
 
-    fn from_upstream(&self) -> Finished {
+    fn take_upstream(&self) -> Finished {
         self.update(&[&self.reference, "--source", "upstream"])
     }
 
@@ -213,13 +213,13 @@ fn an_update_moves_the_lock_and_says_what_moved() {
     let (old, new) = (Image::new("one"), Image::new("another"));
     world.serves(&old);
     world
-        .from_upstream()
+        .take_upstream()
         .printed(&world.line("added, upstream"));
     let locked = world.lock();
     let pinned = format!("source = \"upstream\"\ndigest = \"{}\"\n", old.digest());
     assert!(locked.contains(&pinned), "{locked}");
 
-    world.from_upstream().printed("nothing moved\n");
+    world.take_upstream().printed("nothing moved\n");
     assert_eq!(world.lock(), locked);
 
     world.serves(&new);
@@ -238,7 +238,7 @@ fn a_rebuilt_base_becomes_upstreams() {
     let image = Image::new("one");
     world.serves(&image);
     world
-        .from_upstream()
+        .take_upstream()
         .printed(&world.line("rebuilt -> upstream"));
     let locked = world.lock();
     assert!(locked.contains(&image.digest().to_string()), "{locked}");
@@ -259,11 +259,15 @@ fn a_refusal_has_a_remedy_and_the_lock_stays() {
             "too many requests (429), Retry-After: 42",
             "mend: wait, then run the command again",
         ),
-        (503, "the registry fails (503)", "mend: the registry is in trouble"),
+        (
+            503,
+            "the registry fails (503)",
+            "mend: the registry is in trouble",
+        ),
     ] {
         world.refuses(status);
         world
-            .from_upstream()
+            .take_upstream()
             .refused_with(&[&world.reference, what, mend]);
         assert_eq!(world.lock(), before, "{status}");
     }
@@ -275,7 +279,7 @@ fn a_digest_that_is_gone_is_said_and_the_lock_stays() {
     let world = World::new(&gone);
     world.lock_as_rebuilt();
     let before = world.lock();
-    world.from_upstream().refused_with(&[
+    world.take_upstream().refused_with(&[
         &world.reference,
         "it is not there (404)",
         "cargo xtask bases update NAME --source upstream",
@@ -287,7 +291,7 @@ fn a_digest_that_is_gone_is_said_and_the_lock_stays() {
 fn a_registry_out_of_reach_is_said_and_no_lock_is_written() {
     let mut world = World::new(TAG);
     drop(world.server.take());
-    world.from_upstream().refused_with(&[
+    world.take_upstream().refused_with(&[
         &world.reference,
         "no answer",
         "mend: check the network and HTTPS_PROXY",
@@ -302,12 +306,12 @@ fn a_broken_lock_is_mended_by_what_its_error_says() {
     world.serves(&Image::new("one"));
     fs::write(world.path("experiments/bases.lock"), "[[base]\n").unwrap();
     world
-        .from_upstream()
+        .take_upstream()
         .refused_with(&["experiments/bases.lock:1", "or remove it and write it anew"]);
     assert_eq!(world.lock(), "[[base]\n");
     fs::remove_file(world.path("experiments/bases.lock")).unwrap();
     world
-        .from_upstream()
+        .take_upstream()
         .printed(&world.line("added, upstream"));
 }
 

@@ -34,7 +34,11 @@ fn workflows() -> BTreeMap<String, Node> {
 #[test]
 fn every_workflow_keeps_the_rules() {
     let workflows = workflows();
-    assert!(!workflows.is_empty(), "no workflow in {}", folder().display());
+    assert!(
+        !workflows.is_empty(),
+        "no workflow in {}",
+        folder().display()
+    );
     let findings: Vec<String> = workflows
         .iter()
         .flat_map(|(file, root)| rules::findings(file, root))
@@ -46,7 +50,10 @@ fn every_workflow_keeps_the_rules() {
 fn whoever_may_write_is_there() {
     let workflows = workflows();
     for (file, _) in rules::WRITERS {
-        assert!(workflows.contains_key(file), "{file} is gone: so should its rights be");
+        assert!(
+            workflows.contains_key(file),
+            "{file} is gone: so should its rights be"
+        );
     }
 }
 
@@ -61,7 +68,10 @@ fn a_workflow_waits_for_one_that_is_there() {
         assert!(!awaited.is_empty(), "{file} waits for nothing");
         for workflow in awaited {
             let wanted = workflow.text();
-            assert!(names.contains(&wanted), "{file} waits for `{wanted}`; there are {names:?}");
+            assert!(
+                names.contains(&wanted),
+                "{file} waits for `{wanted}`; there are {names:?}"
+            );
         }
     }
 }
@@ -131,27 +141,79 @@ fn good_workflows_have_no_finding() {
 #[test]
 fn whatever_breaks_a_rule_is_found() {
     for (from, to, what) in [
-        ("  pull_request:", "  pull_request_target:", "`pull_request_target`"),
+        (
+            "  pull_request:",
+            "  pull_request_target:",
+            "`pull_request_target`",
+        ),
         (
             "on:\n  pull_request:\n",
             "on: [push, pull_request_target]\n",
             "good.yml:3: `pull_request_target`",
         ),
-        ("on:\n  pull_request:\n", "on: pull_request_target\n", "`pull_request_target`"),
-        ("@0123456789abcdef0123456789abcdef01234567", "@v7", "good.yml:15: `actions/checkout@v7`"),
+        (
+            "on:\n  pull_request:\n",
+            "on: pull_request_target\n",
+            "`pull_request_target`",
+        ),
+        (
+            "@0123456789abcdef0123456789abcdef01234567",
+            "@v7",
+            "good.yml:15: `actions/checkout@v7`",
+        ),
         ("01234567 #", "0123456 #", "is not pinned"),
-        ("actions/checkout@0123456789abcdef0123456789abcdef01234567", "docker://alpine", "is not pinned"),
+        (
+            "actions/checkout@0123456789abcdef0123456789abcdef01234567",
+            "docker://alpine",
+            "is not pinned",
+        ),
         (" # v7.0.1", "", "no comment with its version"),
         ("# v7.0.1", "# the newest", "no comment with its version"),
-        ("permissions:\n  contents: read\n", "", "good.yml:1: no `permissions`"),
-        ("permissions:\n  contents: read\n", "permissions: write-all\n", "does not list"),
-        ("permissions:\n  contents: read\n", "permissions:\n", "does not list"),
-        ("contents: read", "contents: write", "good.yml:7: `contents: write`"),
-        ("    steps:", "    permissions:\n      issues: write\n    steps:", "`issues: write`"),
-        ("\"$TITLE\"", "\"${{ github.event.pull_request.title }}\"", "good.yml:20: `${{ … }}`"),
-        ("fetch-depth: 0", "fetch-depth: 1", "job `one` compares without"),
-        ("fetch-depth: 0", "clean: true # fetch-depth: 0", "job `one` compares without"),
-        ("          fetch-depth: 0", "          clean: true\n          # fetch-depth: 0", "compares without"),
+        (
+            "permissions:\n  contents: read\n",
+            "",
+            "good.yml:1: no `permissions`",
+        ),
+        (
+            "permissions:\n  contents: read\n",
+            "permissions: write-all\n",
+            "does not list",
+        ),
+        (
+            "permissions:\n  contents: read\n",
+            "permissions:\n",
+            "does not list",
+        ),
+        (
+            "contents: read",
+            "contents: write",
+            "good.yml:7: `contents: write`",
+        ),
+        (
+            "    steps:",
+            "    permissions:\n      issues: write\n    steps:",
+            "`issues: write`",
+        ),
+        (
+            "\"$TITLE\"",
+            "\"${{ github.event.pull_request.title }}\"",
+            "good.yml:20: `${{ … }}`",
+        ),
+        (
+            "fetch-depth: 0",
+            "fetch-depth: 1",
+            "job `one` compares without",
+        ),
+        (
+            "fetch-depth: 0",
+            "clean: true # fetch-depth: 0",
+            "job `one` compares without",
+        ),
+        (
+            "          fetch-depth: 0",
+            "          clean: true\n          # fetch-depth: 0",
+            "compares without",
+        ),
         ("xtask diff", "xtask compare", ""),
     ] {
         let found = broken("good.yml", GOOD, from, to);
@@ -163,11 +225,19 @@ fn whatever_breaks_a_rule_is_found() {
 #[test]
 fn quotes_and_comments_are_no_disguise() {
     let action = "actions/checkout@0123456789abcdef0123456789abcdef01234567 # v7.0.1";
-    let disguised = broken("good.yml", GOOD, action, "'actions/checkout@v7' # v7 of 01234567");
+    let disguised = broken(
+        "good.yml",
+        GOOD,
+        action,
+        "'actions/checkout@v7' # v7 of 01234567",
+    );
     assert!(disguised.contains("is not pinned"), "{disguised}");
     let swallowed = broken("good.yml", GOOD, action, &format!("'{action}'"));
     assert!(swallowed.contains("is not pinned"), "{swallowed}");
-    assert!(swallowed.contains("no comment with its version"), "{swallowed}");
+    assert!(
+        swallowed.contains("no comment with its version"),
+        "{swallowed}"
+    );
     let commented = broken("good.yml", GOOD, "  contents: read", "  # contents: read");
     assert!(commented.contains("does not list"), "{commented}");
 }
@@ -183,7 +253,10 @@ fn a_stranger_finds_nothing_to_run_in() {
         ("          report/run", "`report/run`"),
         ("          ./run", "`./run`"),
         ("          . report/run", "`.`"),
-        ("      - uses: actions/checkout@0123456789abcdef0123456789abcdef01234567 # v7", "no action"),
+        (
+            "      - uses: actions/checkout@0123456789abcdef0123456789abcdef01234567 # v7",
+            "no action",
+        ),
     ] {
         let found = broken("comment.yml", GOOD_COMMENT, last, line);
         assert!(found.contains(what), "`{line}` gives {found}");
@@ -192,7 +265,12 @@ fn a_stranger_finds_nothing_to_run_in() {
     assert!(elsewhere.contains("`pull-requests: write`"), "{elsewhere}");
     let more = broken("comment.yml", GOOD_COMMENT, "pull-requests", "contents");
     assert!(more.contains("`contents: write`"), "{more}");
-    let for_all = broken("comment.yml", GOOD_COMMENT, "actions: read", "pull-requests: write");
+    let for_all = broken(
+        "comment.yml",
+        GOOD_COMMENT,
+        "actions: read",
+        "pull-requests: write",
+    );
     assert!(for_all.contains("comment.yml:6: "), "{for_all}");
 }
 
@@ -208,7 +286,10 @@ fn workflows_are_read_as_they_are_written() {
     let action = checkout.get("uses").unwrap();
     assert_eq!((action.line, action.comment.as_str()), (15, "v7.0.1"));
     let run = script.get("run").unwrap();
-    assert_eq!(run.text(), "echo \"$TITLE\" # of the script\ncargo xtask diff");
+    assert_eq!(
+        run.text(),
+        "echo \"$TITLE\" # of the script\ncargo xtask diff"
+    );
 }
 
 #[test]

@@ -52,8 +52,15 @@ fn actions_are_pinned(root: &Node, found: &mut Found) {
         if action.text().starts_with("./") {
             continue;
         }
-        if !action.text().split_once('@').is_some_and(|(_, it)| is_commit(it)) {
-            let what = format!("`{}` is not pinned by its commit's 40 digits", action.text());
+        if !action
+            .text()
+            .split_once('@')
+            .is_some_and(|(_, it)| is_commit(it))
+        {
+            let what = format!(
+                "`{}` is not pinned by its commit's 40 digits",
+                action.text()
+            );
             found.push((action.line, what));
         }
         let version = action.comment.strip_prefix('v');
@@ -88,7 +95,10 @@ fn only_writers_write(file: &str, root: &Node, found: &mut Found) {
 
 fn check(permissions: &Node, writable: &[&str], found: &mut Found) {
     if permissions.entries().is_empty() {
-        found.push((permissions.line, "`permissions` does not list its scopes".to_owned()));
+        found.push((
+            permissions.line,
+            "`permissions` does not list its scopes".to_owned(),
+        ));
     }
     for (scope, access) in permissions.entries() {
         let allowed = match access.text() {
@@ -163,7 +173,8 @@ fn comparisons_have_their_history(root: &Node, found: &mut Found) {
             .filter(|step| text(step, "uses").starts_with("actions/checkout@"))
             .collect();
         let is_deep = |step: &&Node| {
-            step.get("with").is_some_and(|with| text(with, "fetch-depth") == "0")
+            step.get("with")
+                .is_some_and(|with| text(with, "fetch-depth") == "0")
         };
         if checkouts.is_empty() || !checkouts.iter().all(is_deep) {
             let what = format!("job `{name}` compares without `fetch-depth: 0`");

@@ -245,7 +245,9 @@ fn words(text: &str) -> Option<(Value, &str)> {
 fn plain(text: &str) -> Option<(Value, &str)> {
     let (value, rest) = text.split_at(text.find(" #").unwrap_or(text.len()));
     let value = value.trim_end();
-    let special = ['{', '}', ']', ',', '&', '*', '!', '|', '>', '%', '@', '`', '?', '#', ':'];
+    let special = [
+        '{', '}', ']', ',', '&', '*', '!', '|', '>', '%', '@', '`', '?', '#', ':',
+    ];
     let means_more = value.starts_with(special)
         || value.starts_with("- ")
         || value.ends_with(':')
