@@ -34,6 +34,7 @@ pub mod problem;
 pub mod progress;
 pub mod project;
 pub mod proxy;
+pub mod publish;
 pub mod ratios;
 pub mod record;
 pub mod registry;
