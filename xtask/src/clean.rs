@@ -32,7 +32,14 @@ pub fn run(project: &Project) -> Result<u64> {
 pub fn sweep(project: &Project) -> Result<()> {
     let lab = project.lab();
     files::remove_dir_all(&lab.join("images-again"))?;
-    for folder in ["data", "contexts", "control", "sessions", "toolchain"] {
+    for folder in [
+        "data",
+        "contexts",
+        "control",
+        "sessions",
+        "toolchain",
+        "witness",
+    ] {
         sweep_folder(&lab.join(folder), 0)?;
     }
     for folder in ["images", "bases"] {

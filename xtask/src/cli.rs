@@ -1,8 +1,14 @@
 //! The command line, and the help that teaches it.
 
+mod explain;
+mod publish;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+
+pub use explain::Explain;
+pub use publish::{Part, Publish};
 
 use crate::cost::prices::USAGE_MAX;
 
@@ -52,6 +58,13 @@ pub enum Command {
     Build(Step),
     /// Build, then write results/sizes.csv, layers.csv, bases.csv and cost.csv
     Size(Step),
+    /// What can each image do? Certificates, names, users, shell, SIGTERM; tried by running it
+    ///
+    /// Builds and sizes what is out of date, then asks the images that moved and writes
+    /// results/capabilities.csv. A static program is brought into a container of each, so that an image of
+    /// a single file can be asked, too.
+    #[command(after_help = CAPABILITIES_EXAMPLES)]
+    Capabilities(Step),
     /// Build and size what is out of date, then measure pull and start again
     Measure(RunAll),
     /// Does this machine tell true differences from none? Proofs under results/<machine>/selftest
@@ -99,6 +112,20 @@ pub enum Command {
         #[arg(value_name = "DIR", required = true)]
         folders: Vec<PathBuf>,
     },
+    /// Charts, article and report page out of results/, for the machine that experiments/publish.toml names
+    ///
+    /// A pure function of results/: the same rows, the same bytes, and no engine. What is to be published
+    /// must be measured in full and in one session per chart; rows that are quick, stale or noisy are shown
+    /// by --draft alone, and then in target/publish.
+    #[command(after_help = publish::EXAMPLES)]
+    Publish(Publish),
+    /// Where an image's bytes are: layers, largest, wasted and duplicated files, what other bases save
+    ///
+    /// Of a variant that was built, or of any OCI layout or archive; no engine is needed. Every digest is checked
+    /// and every file hashed on the way. Of a variant that results/ knows it also says what the same application
+    /// weighs on other bases, and the phases of its start.
+    #[command(after_help = explain::EXAMPLES)]
+    Explain(Explain),
     /// How far each variant is from what the machine could do at best, from results/<machine>/limits.csv
     Limits {
         /// The folder under results/ [default: the one of this machine]
@@ -126,7 +153,7 @@ impl Command {
     pub fn uses_host_engine(&self) -> bool {
         let lab = match self {
             Self::RunAll(options) | Self::Measure(options) => &options.step.lab,
-            Self::Build(step) | Self::Size(step) => &step.lab,
+            Self::Build(step) | Self::Size(step) | Self::Capabilities(step) => &step.lab,
             Self::Selftest(selftest) => &selftest.step.lab,
             Self::Compare(compare) => &compare.lab.lab,
             Self::Verify(verify) => &verify.lab.lab,
@@ -134,6 +161,8 @@ impl Command {
             Self::Diff(_)
             | Self::Cost(_)
             | Self::Merge { .. }
+            | Self::Publish(_)
+            | Self::Explain(_)
             | Self::Limits { .. }
             | Self::Bases(_)
             | Self::New { .. }
@@ -161,6 +190,10 @@ const RUN_ALL_EXAMPLES: &str = "Examples:\n  \
     cargo xtask run-all --sizes-only        no timings; stale ones are marked\n  \
     cargo xtask run-all --engine host       the Docker that is there, through a published port\n  \
     cargo xtask run-all --base-archives ~/bases   with the archives that bases.toml names";
+
+const CAPABILITIES_EXAMPLES: &str = "Examples:\n  \
+    cargo xtask capabilities                 every variant, as far as it is out of date\n  \
+    cargo xtask capabilities gin/scratch     one variant";
 
 /// What to measure, and how thoroughly.
 #[derive(Args, Clone, Debug)]

@@ -1,5 +1,5 @@
-//! Numbers as people read them. Only what is printed to a terminal uses these;
-//! files hold whole bytes and microseconds.
+//! Numbers as people read them, on a terminal or in what is published;
+//! the CSV files hold whole bytes and microseconds.
 
 use std::time::Duration;
 
@@ -91,6 +91,24 @@ pub fn percent(before: u64, after: u64) -> String {
     )
 }
 
+/// Text of strangers for a terminal: what would move the cursor, change colours or
+/// turn the direction of reading is written as an escape; newlines stay.
+pub fn printable(text: &str) -> String {
+    let acts = |c: char| {
+        let turns = matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}');
+        (c.is_control() && c != '\n') || turns
+    };
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        if acts(c) {
+            shown.extend(c.escape_unicode());
+        } else {
+            shown.push(c);
+        }
+    }
+    shown
+}
+
 /// Digits in groups of three.
 pub fn grouped(number: u128) -> String {
     let digits = number.to_string();
@@ -120,6 +138,15 @@ mod tests {
         );
         assert_eq!(bytes(6_349_999_999), "6.3 GB");
         assert_eq!(grouped(u128::from(u64::MAX)), "18,446,744,073,709,551,615");
+    }
+
+    #[test]
+    fn what_acts_on_a_terminal_is_only_shown() {
+        assert_eq!(printable("ü\n─ a"), "ü\n─ a");
+        assert_eq!(
+            printable("\u{1b}[2J\r\u{9b}m\u{202e}"),
+            "\\u{1b}[2J\\u{d}\\u{9b}m\\u{202e}"
+        );
     }
 
     #[test]

@@ -7,12 +7,15 @@
 //! `build`, `normalise`), whose bytes are counted without any engine (`image`);
 //! the layouts are pushed to a local registry behind a recording proxy
 //! (`registry`, `proxy`), from which the subject engine pulls and starts them
-//! while the clock runs (`measure`, `stats`); the rows land in `results/`
+//! while the clock runs (`measure`, `stats`), and are asked what they can do
+//! (`capability`); the rows land in `results/`
 //! (`record`), with what the bytes cost (`cost`); what moved in them is told to
-//! a reviewer (`review`); and `run` is the story as `cargo xtask run-all` tells it.
+//! a reviewer (`review`); what lies in an image, to whoever asks (`explain`); and
+//! `run` is the story as `cargo xtask run-all` tells it.
 
 pub mod bases;
 pub mod build;
+pub mod capability;
 pub mod clean;
 pub mod cli;
 pub mod clock;
@@ -22,6 +25,7 @@ pub mod dockerfile;
 pub mod doctor;
 pub mod elevate;
 pub mod engine;
+pub mod explain;
 pub mod files;
 pub mod human;
 pub mod image;
@@ -40,7 +44,10 @@ pub mod record;
 pub mod registry;
 pub mod review;
 pub mod run;
+#[cfg(test)]
+mod schema;
 pub mod shell;
+pub mod static_program;
 pub mod stats;
 pub mod suite;
 pub mod table;

@@ -12,9 +12,9 @@ use xtask::{
     cli::{BasesCommand, Cli, Command},
     cost, doctor, elevate,
     engine::init,
-    human, interrupt, merge,
+    explain, human, interrupt, merge,
     project::Project,
-    ratios, review,
+    publish, ratios, review,
     run::{self, Upto},
     suite,
 };
@@ -66,6 +66,7 @@ fn dispatch(cli: Cli) -> Result<ExitCode> {
         }
         Command::Build(step) => run::run(&project, &run::only(step), Upto::Images),
         Command::Size(step) => run::run(&project, &run::only(step), Upto::Sizes),
+        Command::Capabilities(step) => run::capabilities(&project, step),
         Command::Doctor(options) => doctor::run(&project, &options),
         Command::Selftest(options) => run::selftest(&project, &options),
         Command::Limits { machine } => ratios::run(&project, machine.as_deref()),
@@ -74,6 +75,8 @@ fn dispatch(cli: Cli) -> Result<ExitCode> {
         Command::Verify(options) => run::verify(&project, &options),
         Command::Cost(options) => cost::run(&project, &options),
         Command::Merge { folders } => merge::run(&project, &folders),
+        Command::Publish(options) => publish::run(&project, &options),
+        Command::Explain(options) => explain::run(&project, &options),
         Command::Bases(bases) => match bases.command {
             None => run::list(&project),
             Some(BasesCommand::Update {

@@ -22,6 +22,7 @@ use crate::{
     problem::{Problem, Problems, shown},
     project::Project,
     record::{
+        capabilities::CapabilityRow,
         exact::{BaseRow, LayerRow, SizeRow},
         keep::Exact as _,
         limits::LimitRow,
@@ -87,6 +88,8 @@ fn results_in(folder: &Path) -> Result<PathBuf> {
 struct Rows {
     folder: PathBuf,
     images: BTreeMap<<SizeRow as Row>::Key, Image>,
+    /// All answers of an image come from one run.
+    answers: BTreeMap<<SizeRow as Row>::Key, Vec<CapabilityRow>>,
     bases: BTreeMap<<BaseRow as Row>::Key, BaseRow>,
     machines: BTreeMap<String, Files>,
 }
@@ -139,6 +142,11 @@ impl Rows {
                 image.layers.push(layer.clone());
             }
         }
+        let mut answers: BTreeMap<_, Vec<CapabilityRow>> = BTreeMap::new();
+        for row in Table::<CapabilityRow>::load(&paths::capabilities(folder))?.rows() {
+            let image = (row.suite.clone(), row.variant.clone(), row.platform.clone());
+            answers.entry(image).or_default().push(row.clone());
+        }
         let bases = Table::<BaseRow>::load(&paths::bases(folder))?;
         let mut machines = BTreeMap::new();
         for name in machines_in(folder)? {
@@ -148,6 +156,7 @@ impl Rows {
         Ok(Self {
             folder: folder.to_owned(),
             images,
+            answers,
             bases: bases.rows().map(|row| (row.key(), row.clone())).collect(),
             machines,
         })
@@ -165,6 +174,12 @@ impl Rows {
                 &of(others, |it| &it.images),
                 Image::agrees,
                 of_image,
+            ),
+            change(
+                &mut self.answers,
+                &of(others, |it| &it.answers),
+                |a, b| a == b,
+                |image| format!("capabilities of {}", of_image(image)),
             ),
             change(
                 &mut self.bases,
@@ -192,6 +207,10 @@ impl Rows {
             &paths::layers(results),
             images.flat_map(|image| image.layers.clone()),
         );
+        let answers = table(
+            &paths::capabilities(results),
+            self.answers.values().flatten().cloned(),
+        );
         let bases = table(&paths::bases(results), self.bases.values().cloned());
         let mut written = Vec::new();
         let mut note = |moved: bool, path: &Path| {
@@ -202,6 +221,7 @@ impl Rows {
         note(sizes.save()?, sizes.path());
         note(layers.save()?, layers.path());
         note(bases.save()?, bases.path());
+        note(answers.save()?, answers.path());
         if let Some(prices) = prices {
             let cost = cost::table(results, prices, prices.usage, &sizes, &layers);
             note(cost.save()?, cost.path());
@@ -518,6 +538,35 @@ mod tests {
         place.images("two", &[old[0].clone(), image("a", ARM64, &[8])]);
         place.merge(&["one", "two"]).unwrap();
         assert_eq!(place.sizes(), [row("a", AMD64, 7), row("a", ARM64, 8)]);
+    }
+
+    #[test]
+    fn the_answers_of_an_image_come_as_a_whole() {
+        let place = Place::new();
+        let answers = |results: &str, capabilities: &[&str]| {
+            let row = |capability: &&str| CapabilityRow {
+                suite: "gin".to_owned(),
+                variant: "a".to_owned(),
+                platform: AMD64.to_owned(),
+                capability: (*capability).to_owned(),
+                ..CapabilityRow::default()
+            };
+            let path = paths::capabilities(&place.path(results));
+            table(&path, capabilities.iter().map(row)).save().unwrap();
+        };
+        place.images("one", &[image("a", AMD64, &[5])]);
+        answers("project/results", &["dns", "gone"]);
+        answers("one", &["dns", "shell"]);
+        place.merge(&["one"]).unwrap();
+        let text = place.read("project/results/capabilities.csv");
+        let keys: Vec<&str> = text
+            .lines()
+            .map(|line| line.split(",,").next().unwrap())
+            .collect();
+        assert_eq!(
+            keys[1..],
+            ["gin,a,linux/amd64,dns", "gin,a,linux/amd64,shell"]
+        );
     }
 
     #[test]

@@ -112,7 +112,8 @@ fn remarks(size: &SizeRow, node: Option<&NodeRow>, start: Option<&StartRow>) -> 
     remarks
 }
 
-fn timing_remarks<T: Timing>(row: &T) -> Vec<String> {
+/// What qualifies a row's times, in few words.
+pub fn timing_remarks<T: Timing>(row: &T) -> Vec<String> {
     let mut remarks: Vec<String> = row.error().iter().map(ToString::to_string).collect();
     if row.stale() {
         remarks.push("stale".to_owned());

@@ -13,7 +13,7 @@ use std::{
 use anyhow::{Context as _, Result, ensure};
 use comfy_table::{CellAlignment, Table as Grid};
 
-pub use model::WHOLE_SUITE;
+pub use model::{Parts, WHOLE_SUITE};
 pub use prices::{Prices, Usage};
 
 use crate::{

@@ -62,6 +62,27 @@ enum Name {
     },
 }
 
+/// What a repository that holds one variant stores of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Parts {
+    /// Once: the layers of the base.
+    pub kept_bytes: u64,
+    /// Once per version: what the Dockerfile makes.
+    pub renewed_bytes: u64,
+}
+
+impl Parts {
+    /// None without numbers, or where the layers at hand are of another build.
+    pub fn of<'a>(size: &SizeRow, layers: impl IntoIterator<Item = &'a LayerRow>) -> Option<Self> {
+        let image = Image::of(size, layers.into_iter())?;
+        let kept = image.stored(0);
+        Some(Self {
+            kept_bytes: u64::try_from(kept).ok()?,
+            renewed_bytes: u64::try_from(image.stored(1) - kept).ok()?,
+        })
+    }
+}
+
 /// The rows for every variant that has sizes and for every suite, on every
 /// platform.
 pub fn rows(
@@ -72,7 +93,7 @@ pub fn rows(
 ) -> Vec<CostRow> {
     let mut suites: BTreeMap<(&str, &str), Vec<Image<'_>>> = BTreeMap::new();
     for size in sizes.rows() {
-        if let Some(image) = Image::of(size, layers) {
+        if let Some(image) = Image::of(size, layers.rows()) {
             let suite = (size.suite.as_str(), size.platform.as_str());
             suites.entry(suite).or_default().push(image);
         }
@@ -126,12 +147,12 @@ fn inputs(images: &[Image<'_>], price: &Price, path: &Path, usage: Usage) -> Id 
 
 impl<'a> Image<'a> {
     /// None without numbers, or where the layers at hand are of another build.
-    fn of(size: &'a SizeRow, layers: &Table<LayerRow>) -> Option<Self> {
+    fn of<'b>(size: &'a SizeRow, layers: impl Iterator<Item = &'b LayerRow>) -> Option<Self> {
         let of_image = |layer: &&LayerRow| {
             (&layer.suite, &layer.variant, &layer.platform)
                 == (&size.suite, &size.variant, &size.platform)
         };
-        let layers: Vec<&LayerRow> = layers.rows().filter(of_image).collect();
+        let layers: Vec<&LayerRow> = layers.filter(of_image).collect();
         let whole = size.layers == Some(layers.len() as u64)
             && layers.iter().all(|layer| layer.inputs == size.inputs);
         if size.error.is_some() || !whole {
@@ -376,6 +397,13 @@ mod tests {
         assert_eq!(one.prices_date, "2026-11");
         let two = of(&rows, "two");
         assert_eq!(two.stored_bytes, Some(1_000 + 3 * 620));
+        let (size, layers) = self::two().remove(0);
+        let parts = Parts {
+            kept_bytes: 1_000,
+            renewed_bytes: 110,
+        };
+        assert_eq!(Parts::of(&size, &layers), Some(parts));
+        assert_eq!(Parts::of(&size, &layers[1..]), None);
     }
 
     #[test]

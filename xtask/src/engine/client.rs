@@ -16,14 +16,15 @@ use bollard::{
     models::{ContainerCreateBody, HealthConfig, HostConfig, HostConfigLogConfig, PortBinding},
     query_parameters::{
         CreateContainerOptions, CreateImageOptionsBuilder, InspectContainerOptions,
-        ListContainersOptionsBuilder, ListImagesOptionsBuilder, RemoveContainerOptionsBuilder,
-        RemoveImageOptionsBuilder, StartContainerOptions,
+        KillContainerOptionsBuilder, ListContainersOptionsBuilder, ListImagesOptionsBuilder,
+        LogsOptionsBuilder, RemoveContainerOptionsBuilder, RemoveImageOptionsBuilder,
+        StartContainerOptions,
     },
 };
 use futures_util::StreamExt as _;
 use tokio::runtime::Runtime;
 
-use super::{LABEL, Span, Versions};
+use super::{LABEL, Setting, Span, Versions};
 use crate::clock::MonoNs;
 
 /// The longest that a single API call may take; pulls of the largest image at
@@ -110,10 +111,16 @@ impl Client {
     /// but its own loopback, no log, no health check, so that what is timed
     /// later is the start and nothing else.
     pub fn create(&self, image: &str) -> Result<(String, Span)> {
+        self.create_with(image, &Setting::default())
+    }
+
+    /// The same, run otherwise than the image says.
+    pub fn create_with(&self, image: &str, setting: &Setting) -> Result<(String, Span)> {
         let mut body = quiet(image);
         if let Some(host) = &mut body.host_config {
             host.network_mode = Some("none".to_owned());
         }
+        setting.apply(&mut body);
         self.create_as(image, body)
     }
 
@@ -163,6 +170,30 @@ impl Client {
             let end = MonoNs::now();
             done.with_context(|| format!("cannot start container {container}"))?;
             Ok(Span { start, end })
+        })
+    }
+
+    /// Sends a signal to a container's first process.
+    pub fn signal(&self, container: &str, signal: &str) -> Result<()> {
+        let options = KillContainerOptionsBuilder::new().signal(signal).build();
+        self.runtime
+            .block_on(self.docker.kill_container(container, Some(options)))
+            .with_context(|| format!("cannot send {signal} to container {container}"))
+    }
+
+    /// What a container has printed to its standard output. Only a
+    /// [`Guest`](super::Guest) has a log.
+    pub fn output(&self, container: &str) -> Result<String> {
+        let options = LogsOptionsBuilder::new().stdout(true).build();
+        self.runtime.block_on(async {
+            let mut parts = std::pin::pin!(self.docker.logs(container, Some(options)));
+            let mut said = Vec::new();
+            while let Some(part) = parts.next().await {
+                let part =
+                    part.with_context(|| format!("cannot read what container {container} said"))?;
+                said.extend(part.into_bytes());
+            }
+            Ok(String::from_utf8_lossy(&said).into_owned())
         })
     }
 

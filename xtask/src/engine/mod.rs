@@ -12,6 +12,7 @@ mod lock;
 pub mod namespace;
 pub mod rootfs;
 mod scratch;
+mod setting;
 
 pub use client::Client;
 pub use daemon::Daemon;
@@ -20,6 +21,7 @@ pub use host::HostEngine;
 pub use lab::{Lab, LabEngine, LabRegistry, REGISTRY_STORAGE, Role, Store, host_ca_bundle};
 pub use lock::Lock;
 pub use scratch::Scratch;
+pub use setting::{Guest, Setting};
 
 use crate::clock::MonoNs;
 

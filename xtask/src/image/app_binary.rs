@@ -42,24 +42,26 @@ pub fn command_name(config: &ImageConfiguration) -> Option<Vec<u8>> {
 /// # Errors
 /// When the file's layer cannot be read again.
 pub fn find(layout: &Layout, walk: &Walk) -> Result<Option<AppBinary>> {
-    let Some(word) = command_word(layout.config()) else {
+    let Some((path, place)) = locate(layout.config(), walk) else {
         return Ok(None);
     };
-    for candidate in candidates(layout.config(), &word) {
+    Ok(Some(AppBinary {
+        path: format!("/{}", paths::shown(&path)),
+        bytes: walk.entry(place).size_bytes,
+        sha256: digest(layout, walk, place)?,
+    }))
+}
+
+/// The path and place of the file that [`find`] describes.
+pub fn locate(config: &ImageConfiguration, walk: &Walk) -> Option<(Vec<u8>, Place)> {
+    let word = command_word(config)?;
+    candidates(config, &word).iter().find_map(|candidate| {
         // A loop of symlinks is a file that is not there.
-        let Ok(Some((path, place))) = walk.lookup(candidate.as_bytes()) else {
-            continue;
-        };
+        let (path, place) = walk.lookup(candidate.as_bytes()).ok()??;
         let entry = walk.entry(place);
-        if entry.kind == Kind::File && entry.mode & 0o111 != 0 {
-            return Ok(Some(AppBinary {
-                path: format!("/{}", paths::shown(&path)),
-                bytes: entry.size_bytes,
-                sha256: digest(layout, walk, place)?,
-            }));
-        }
-    }
-    Ok(None)
+        let executable = entry.kind == Kind::File && entry.mode & 0o111 != 0;
+        executable.then_some((path, place))
+    })
 }
 
 fn digest(layout: &Layout, walk: &Walk, place: Place) -> Result<Digest> {

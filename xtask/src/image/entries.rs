@@ -20,7 +20,8 @@ use crate::digest::Digest;
 
 const BLOCK: u64 = 512;
 
-/// Bound of a long name, a PAX header or a sparse map; Go's own limit.
+/// Bound of a sparse map, and of all long names and PAX headers of one entry;
+/// Go's own limit for each of them.
 const MAX_EXTENSION_BYTES: u64 = 1 << 20;
 
 /// Far above any file in an image; keeps sums from overflowing and a sparse
@@ -62,28 +63,34 @@ impl<R: BufRead> TarReader<R> {
                 );
                 return Ok(None);
             };
-            let size = || field(&header.as_old().size).context("size");
             match header.entry_type() {
                 EntryType::GNULongName => {
-                    extensions.path = Some(without_nul(self.extension(size()?)?));
+                    let name = self.extension(&header, &mut extensions)?;
+                    extensions.path = Some(without_nul(name));
                 }
                 EntryType::GNULongLink => {
-                    extensions.link = Some(without_nul(self.extension(size()?)?));
+                    let target = self.extension(&header, &mut extensions)?;
+                    extensions.link = Some(without_nul(target));
                 }
                 EntryType::XHeader => {
-                    let text = self.extension(size()?)?;
+                    let text = self.extension(&header, &mut extensions)?;
                     let records = parse_pax(&text).context("malformed PAX header")?;
                     extensions.records.extend(records);
                 }
                 // Says nothing that engines restore.
-                EntryType::XGlobalHeader => drop(self.extension(size()?)?),
+                EntryType::XGlobalHeader => drop(self.extension(&header, &mut extensions)?),
                 _ => {
                     let entry = self.entry(&header, &extensions);
                     return entry.with_context(|| self.place()).map(Some);
                 }
             }
-            extensions.found = true;
         }
+    }
+
+    /// Where in the stream the entry ends that was read last, which is known
+    /// before its contents are read.
+    pub(super) fn reach(&self) -> u64 {
+        self.data_end
     }
 
     /// Writes the contents of `entry`, holes as zeros. Only right after
@@ -285,11 +292,16 @@ impl<R: BufRead> TarReader<R> {
     }
 
     /// The contents of a header that speaks about the next entry.
-    fn extension(&mut self, size: i64) -> Result<Vec<u8>> {
+    fn extension(&mut self, header: &Header, extensions: &mut Extensions) -> Result<Vec<u8>> {
+        let size = field(&header.as_old().size).context("size")?;
         let size = u64::try_from(size).context("negative size")?;
+        extensions.found = true;
+        extensions.bytes = extensions.bytes.saturating_add(size);
         ensure!(
-            size <= MAX_EXTENSION_BYTES,
-            "an extension header of {size} bytes is longer than the {MAX_EXTENSION_BYTES} allowed"
+            extensions.bytes <= MAX_EXTENSION_BYTES,
+            "extension headers of {} bytes before one entry are longer than the \
+             {MAX_EXTENSION_BYTES} allowed",
+            extensions.bytes
         );
         let mut bytes = vec![0; size as usize];
         self.read_exact(&mut bytes)?;

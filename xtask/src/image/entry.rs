@@ -53,6 +53,27 @@ pub enum Kind {
 }
 
 impl Entry {
+    /// What its texts and its map take in memory.
+    pub(super) fn text_bytes(&self) -> u64 {
+        let target = match &self.kind {
+            Kind::Symlink(target) | Kind::HardLink(target) => target.len(),
+            _ => 0,
+        };
+        let xattr = |(name, value): &(Vec<u8>, Vec<u8>)| {
+            size_of::<(Vec<u8>, Vec<u8>)>() + name.len() + value.len()
+        };
+        let xattrs: usize = self.xattrs.iter().map(xattr).sum();
+        let map = self.sparse.as_deref().unwrap_or_default();
+        (self.path.len() + target + xattrs + size_of_val(map)) as u64
+    }
+
+    /// Zeros of a sparse file that are not stored.
+    pub(super) fn hole_bytes(&self) -> u64 {
+        let stored = |segments: &[Segment]| segments.iter().map(|it| it.bytes).sum();
+        let stored: u64 = self.sparse.as_deref().map_or(self.size_bytes, stored);
+        self.size_bytes - stored
+    }
+
     /// The pieces to copy, for ordinary and sparse files alike.
     pub fn segments(&self) -> Vec<Segment> {
         match &self.sparse {

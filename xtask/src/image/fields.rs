@@ -9,6 +9,8 @@ use super::sparse;
 #[derive(Default)]
 pub struct Extensions {
     pub found: bool,
+    /// Of all these headers together.
+    pub bytes: u64,
     pub path: Option<Vec<u8>>,
     pub link: Option<Vec<u8>>,
     pub records: Vec<(Vec<u8>, Vec<u8>)>,

@@ -13,7 +13,7 @@ use oci_spec::image::{
 };
 use serde::de::DeserializeOwned;
 
-use super::Platform;
+use super::{Platform, paths};
 use crate::digest::Digest;
 
 /// Registries take no larger manifest, and configs are smaller still.
@@ -21,6 +21,11 @@ pub const MAX_DOCUMENT_BYTES: u64 = 4 << 20;
 
 /// An index may list indexes; nobody nests them deeper than once.
 const MAX_INDEX_DEPTH: usize = 3;
+
+/// What an index and those in it may list. Each manifest is read to learn its
+/// platform; the largest images are published for a tenth of it, attestations
+/// included.
+const MAX_DESCRIPTORS: usize = 500;
 
 /// How a layer's tar stream is packed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,6 +73,17 @@ pub struct Layer {
     pub codec: Codec,
 }
 
+/// Which image of a layout is meant.
+#[derive(Clone, Copy, Debug)]
+pub enum Choice<'a> {
+    /// The only one.
+    Only,
+    /// The one for this platform.
+    For(&'a Platform),
+    /// The only one, or of several the one for this platform.
+    Preferably(&'a Platform),
+}
+
 /// An image in a layout folder: documents parsed and verified, sizes of the
 /// layer blobs checked. The blobs' digests are checked where they are read.
 #[derive(Clone, Debug)]
@@ -89,7 +105,7 @@ impl Layout {
     /// When the folder is no layout, holds no image or several, or a document
     /// or blob is missing, has the wrong size or digest, or cannot be parsed.
     pub fn open(folder: &Path) -> Result<Self> {
-        Self::find(folder, None)
+        Self::choose(folder, Choice::Only)
     }
 
     /// Opens the folder's image for one platform.
@@ -97,11 +113,16 @@ impl Layout {
     /// # Errors
     /// As [`open`](Self::open), and when no image is for that platform.
     pub fn open_platform(folder: &Path, platform: &Platform) -> Result<Self> {
-        Self::find(folder, Some(platform))
+        Self::choose(folder, Choice::For(platform))
     }
 
-    fn find(folder: &Path, wanted: Option<&Platform>) -> Result<Self> {
-        select(folder, wanted).with_context(|| format!("OCI layout {}", folder.display()))
+    /// Opens the image that is meant.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open); where the choice leaves none or several, it
+    /// names those there are.
+    pub fn choose(folder: &Path, choice: Choice<'_>) -> Result<Self> {
+        select(folder, choice).with_context(|| format!("OCI layout {}", folder.display()))
     }
 
     pub fn folder(&self) -> &Path {
@@ -187,7 +208,7 @@ pub fn blob_path(folder: &Path, digest: &Digest) -> PathBuf {
     folder.join("blobs/sha256").join(digest.hex())
 }
 
-fn select(folder: &Path, wanted: Option<&Platform>) -> Result<Layout> {
+fn select(folder: &Path, choice: Choice<'_>) -> Result<Layout> {
     let version: OciLayout = parse(&read_file(&folder.join("oci-layout"))?, "oci-layout")?;
     ensure!(
         version.image_layout_version().starts_with("1."),
@@ -195,59 +216,98 @@ fn select(folder: &Path, wanted: Option<&Platform>) -> Result<Layout> {
         version.image_layout_version()
     );
     let index = parse(&read_file(&folder.join("index.json"))?, "index.json")?;
-    let mut manifests = Vec::new();
-    collect_manifests(folder, &index, MAX_INDEX_DEPTH, &mut manifests)?;
+    let mut found = Manifests::default();
+    found.collect(folder, &index, MAX_INDEX_DEPTH)?;
+    let mut manifests = found.images;
     ensure!(!manifests.is_empty(), "index.json lists no image manifest");
+    let wanted = match choice {
+        Choice::Only => None,
+        Choice::For(platform) => Some(platform),
+        Choice::Preferably(platform) => (manifests.len() > 1).then_some(platform),
+    };
+    let mut others: BTreeSet<String> = manifests
+        .iter()
+        .filter_map(|it| Some(named_platform(it)?.to_string()))
+        .collect();
     // Where the index names platforms, the others need not be loaded, and may
     // not be there.
     if let Some(wanted) = wanted {
         manifests.retain(|found| named_platform(found).is_none_or(|it| it.serves(wanted)));
     }
-    let mut images = Vec::new();
+    let (mut image, mut names) = (None, Vec::new());
     for manifest in &manifests {
-        images.push(Layout::load(folder, manifest)?);
+        let found = Layout::load(folder, manifest)?;
+        let platform = found.platform.to_string();
+        if wanted.is_none_or(|wanted| found.platform.serves(wanted)) {
+            names.push(match name_of(manifest) {
+                Some(name) => format!("{platform} {name}"),
+                None => platform,
+            });
+            image.get_or_insert(found);
+        } else {
+            others.insert(platform);
+        }
     }
-    if let Some(wanted) = wanted {
-        images.retain(|image| image.platform.serves(wanted));
-        ensure!(!images.is_empty(), "holds no image for {wanted}");
+    if names.len() > 1 {
+        let names = names.join(", ");
+        bail!("holds several images ({names}); name one platform, or keep one image only");
     }
-    if images.len() > 1 {
-        let found: Vec<String> = images.iter().map(|it| it.platform.to_string()).collect();
-        bail!(
-            "holds {} images ({}); name one platform",
-            images.len(),
-            found.join(", ")
-        );
-    }
-    images.pop().context("holds no image")
+    image.with_context(|| {
+        let wanted = wanted.map(Platform::to_string).unwrap_or_default();
+        let others: Vec<String> = others.into_iter().collect();
+        format!(
+            "holds no image for {wanted}, but for {}; name one of them",
+            others.join(", ")
+        )
+    })
 }
 
 /// Image manifests of an index and of the indexes in it, each digest once.
-fn collect_manifests(
-    folder: &Path,
-    index: &ImageIndex,
-    depth: usize,
-    found: &mut Vec<Descriptor>,
-) -> Result<()> {
-    ensure!(depth > 0, "index.json nests indexes too deeply");
-    for descriptor in index.manifests() {
-        match descriptor.media_type().to_string().as_str() {
-            "application/vnd.oci.image.index.v1+json"
-            | "application/vnd.docker.distribution.manifest.list.v2+json" => {
-                let nested = parse(&read_document(folder, descriptor, "index")?, "index")?;
-                collect_manifests(folder, &nested, depth - 1, found)?;
+#[derive(Default)]
+struct Manifests {
+    images: Vec<Descriptor>,
+    descriptors: usize,
+}
+
+impl Manifests {
+    fn collect(&mut self, folder: &Path, index: &ImageIndex, depth: usize) -> Result<()> {
+        ensure!(depth > 0, "index.json nests indexes too deeply");
+        for descriptor in index.manifests() {
+            self.descriptors += 1;
+            ensure!(
+                self.descriptors <= MAX_DESCRIPTORS,
+                "index.json lists more than {MAX_DESCRIPTORS} manifests"
+            );
+            match descriptor.media_type().to_string().as_str() {
+                "application/vnd.oci.image.index.v1+json"
+                | "application/vnd.docker.distribution.manifest.list.v2+json" => {
+                    let nested = parse(&read_document(folder, descriptor, "index")?, "index")?;
+                    self.collect(folder, &nested, depth - 1)?;
+                }
+                "application/vnd.oci.image.manifest.v1+json"
+                | "application/vnd.docker.distribution.manifest.v2+json"
+                    if !is_attestation(descriptor) && !self.holds(descriptor) =>
+                {
+                    self.images.push(descriptor.clone());
+                }
+                _ => {}
             }
-            "application/vnd.oci.image.manifest.v1+json"
-            | "application/vnd.docker.distribution.manifest.v2+json"
-                if !is_attestation(descriptor)
-                    && found.iter().all(|it| it.digest() != descriptor.digest()) =>
-            {
-                found.push(descriptor.clone());
-            }
-            _ => {}
         }
+        Ok(())
     }
-    Ok(())
+
+    fn holds(&self, descriptor: &Descriptor) -> bool {
+        let mut images = self.images.iter();
+        images.any(|it| it.digest() == descriptor.digest())
+    }
+}
+
+/// What the image was called where it was saved.
+fn name_of(descriptor: &Descriptor) -> Option<String> {
+    let annotations = descriptor.annotations().as_ref()?;
+    let keys = ["io.containerd.image.name", "org.opencontainers.image.ref.name"];
+    let name = keys.iter().find_map(|&key| annotations.get(key))?;
+    Some(paths::shown(name.as_bytes()))
 }
 
 /// Attestations pose as images for the platform unknown/unknown.
@@ -338,7 +398,10 @@ fn read_document(folder: &Path, descriptor: &Descriptor, what: &str) -> Result<V
 }
 
 fn read_file(path: &Path) -> Result<Vec<u8>> {
-    let file = fs::File::open(path).with_context(|| format!("missing {}", path.display()))?;
+    let meta = fs::metadata(path).with_context(|| format!("missing {}", path.display()))?;
+    // A pipe would keep whoever opens it waiting.
+    ensure!(meta.is_file(), "{} is not a regular file", path.display());
+    let file = fs::File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
     let mut bytes = Vec::new();
     file.take(MAX_DOCUMENT_BYTES + 1)
         .read_to_end(&mut bytes)

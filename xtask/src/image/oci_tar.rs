@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context, Result, ensure};
 
 use super::{
-    Layout, LayoutWriter, Platform,
+    Choice, Layout, LayoutWriter, Platform,
     entries::TarReader,
     entry::{Entry, Kind},
     layout::MAX_DOCUMENT_BYTES,
@@ -39,10 +39,13 @@ pub fn read_oci_tar(
             .with_context(|| format!("OCI tar: entry `{}`", paths::shown(&entry.path)))?;
     }
     tar.finish().context("OCI tar")?;
-    let image = match platform {
-        Some(platform) => Layout::open_platform(writer.folder(), platform)?,
-        None => Layout::open(writer.folder())?,
-    };
+    finish(writer, platform.map_or(Choice::Only, Choice::For))
+}
+
+/// Makes the image that is meant the only one of a layout whose files have all
+/// arrived.
+pub(super) fn finish(writer: LayoutWriter, choice: Choice<'_>) -> Result<Layout> {
+    let image = Layout::choose(writer.folder(), choice)?;
     let manifest = Blob {
         digest: image.digest().clone(),
         bytes: image.manifest_bytes().len() as u64,
@@ -55,17 +58,18 @@ pub fn read_oci_tar(
     writer.finish(&manifest, &media_type)
 }
 
-fn take<R: std::io::BufRead>(
+/// Takes an entry that belongs to a layout, and says whether it was one.
+pub(super) fn take<R: std::io::BufRead>(
     writer: &LayoutWriter,
     tar: &mut TarReader<R>,
     entry: &Entry,
-) -> Result<()> {
+) -> Result<bool> {
     let name = std::str::from_utf8(&entry.path).unwrap_or_default();
     let blob = name.strip_prefix("blobs/sha256/");
     let wanted = blob.is_some() || matches!(name, "oci-layout" | "index.json");
     if !wanted {
         // Folders, and what other exporters add for `docker load`.
-        return Ok(());
+        return Ok(false);
     }
     ensure!(entry.kind == Kind::File, "is not a regular file");
     if let Some(hex) = blob {
@@ -73,8 +77,16 @@ fn take<R: std::io::BufRead>(
         let mut blob = writer.blob()?;
         tar.copy_content(entry, &mut blob)?;
         blob.commit(Some(&digest))?;
-        return Ok(());
+        return Ok(true);
     }
+    writer.write_root_file(name, &document(tar, entry)?)?;
+    Ok(true)
+}
+
+pub(super) fn document<R: std::io::BufRead>(
+    tar: &mut TarReader<R>,
+    entry: &Entry,
+) -> Result<Vec<u8>> {
     ensure!(
         entry.size_bytes <= MAX_DOCUMENT_BYTES,
         "a document of {} bytes is too large",
@@ -82,5 +94,5 @@ fn take<R: std::io::BufRead>(
     );
     let mut bytes = Vec::new();
     tar.copy_content(entry, &mut bytes)?;
-    writer.write_root_file(name, &bytes)
+    Ok(bytes)
 }

@@ -7,8 +7,16 @@ use anyhow::{Result, bail, ensure};
 /// what a hostile layer can make us keep.
 pub const MAX_PATH_BYTES: usize = 4096;
 
+/// Every folder above an entry is looked up, so the depth bounds what an entry
+/// costs. No image that we know of comes near it.
+const MAX_DEPTH: usize = 256;
+
 /// What Linux allows before it answers "too many levels of symbolic links".
 const MAX_SYMLINKS: usize = 40;
+
+/// Targets of four thousand bytes, each forty times, would otherwise take their
+/// time for every entry.
+const MAX_STEPS: usize = 4 * MAX_DEPTH;
 
 /// A name beginning so deletes the rest of the name from the layers below.
 pub const WHITEOUT: &[u8] = b".wh.";
@@ -19,7 +27,7 @@ pub const OPAQUE: &[u8] = b".wh..wh..opq";
 /// The canonical form of a name found in a tar stream.
 ///
 /// # Errors
-/// For a name that climbs out of the root, holds a NUL, or is too long.
+/// For a name that climbs out of the root, holds a NUL, or is too long or deep.
 pub fn clean(name: &[u8]) -> Result<Vec<u8>> {
     ensure!(
         name.len() <= MAX_PATH_BYTES,
@@ -35,6 +43,11 @@ pub fn clean(name: &[u8]) -> Result<Vec<u8>> {
             _ => parts.push(part),
         }
     }
+    ensure!(
+        parts.len() <= MAX_DEPTH,
+        "a path of {} levels is deeper than the {MAX_DEPTH} allowed",
+        parts.len()
+    );
     Ok(parts.join(&b'/'))
 }
 
@@ -79,8 +92,10 @@ pub fn resolve<'a>(
 ) -> Result<Vec<u8>> {
     let mut todo: Vec<Vec<u8>> = reversed_parts(path);
     let mut done: Vec<u8> = Vec::new();
-    let mut followed = 0;
+    let (mut followed, mut steps) = (0, 0);
     while let Some(part) = todo.pop() {
+        steps += 1;
+        ensure!(steps <= MAX_STEPS, "symlinks make the path too deep");
         match &part[..] {
             b"" | b"." => continue,
             b".." => {
@@ -137,7 +152,9 @@ mod tests {
         assert_eq!(clean(b"./usr//bin/../lib/").unwrap(), b"usr/lib");
         assert_eq!(clean(b"/etc/passwd").unwrap(), b"etc/passwd");
         assert_eq!(clean(b"./").unwrap(), b"");
-        for bad in [&b".."[..], b"a/../../b", b"/../x", b"a\0b", &[b'x'; 5000]] {
+        let deep = b"a/".repeat(MAX_DEPTH + 1);
+        let too_long = [b'x'; 5000];
+        for bad in [&b".."[..], b"a/../../b", b"/../x", b"a\0b", &too_long, &deep] {
             assert!(clean(bad).is_err(), "{}", shown(bad));
         }
     }
@@ -157,6 +174,9 @@ mod tests {
         assert_eq!(resolve(b"abs/hosts", links).unwrap(), b"etc/hosts");
         assert_eq!(resolve(b"none/x/../y", links).unwrap(), b"none/y");
         assert!(resolve(b"loop/x", links).is_err());
+        let winding = b"a/../".repeat(700);
+        let target = |path: &[u8]| (path == b"link").then_some(&winding[..]);
+        assert!(resolve(b"link/x", target).is_err());
     }
 
     #[test]

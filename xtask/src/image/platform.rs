@@ -13,6 +13,20 @@ pub struct Platform {
 }
 
 impl Platform {
+    /// What containers on this machine run.
+    pub fn here() -> Self {
+        let architecture = match std::env::consts::ARCH {
+            "x86_64" => "amd64",
+            "aarch64" => "arm64",
+            other => other,
+        };
+        Self {
+            os: "linux".to_owned(),
+            architecture: architecture.to_owned(),
+            variant: None,
+        }
+    }
+
     /// Whether an image for `self` is what somebody who asks for `wanted`
     /// means: a variant only counts where both sides name one.
     pub fn serves(&self, wanted: &Self) -> bool {
@@ -63,5 +77,6 @@ mod tests {
         assert!(!parse("linux/arm/v6").serves(&parse("linux/arm/v7")));
         assert!("linux".parse::<Platform>().is_err());
         assert!("linux//v8".parse::<Platform>().is_err());
+        assert_eq!(parse(&Platform::here().to_string()), Platform::here());
     }
 }

@@ -154,3 +154,37 @@ pub fn add_blob(folder: &Path, bytes: &[u8]) -> Blob {
     let bytes = bytes.len() as u64;
     Blob { digest, bytes }
 }
+
+/// A layout as BuildKit sends it: blobs first, the index last.
+pub fn oci_tar(layout: &Layout) -> Tar {
+    let mut tar = Tar::new().dir("blobs/").dir("blobs/sha256/");
+    for blob in std::fs::read_dir(layout.folder().join("blobs/sha256")).unwrap() {
+        let blob = blob.unwrap();
+        let name = format!("blobs/sha256/{}", blob.file_name().to_str().unwrap());
+        tar = tar.file(&name, std::fs::read(blob.path()).unwrap());
+    }
+    let index = std::fs::read(layout.folder().join("index.json")).unwrap();
+    tar.file("index.json", index)
+        .file("manifest.json", "[]")
+        .file("oci-layout", r#"{"imageLayoutVersion":"1.0.0"}"#)
+}
+
+/// An image as `docker save` wrote it before it wrote OCI layouts, but for
+/// `manifest.json`: the value that belongs into it comes with the archive.
+pub fn docker_tar(layers: &[Vec<u8>], run: Value) -> (Tar, Value) {
+    let mut document = config(run);
+    let diff_ids: Vec<Digest> = layers.iter().map(Digest::of).collect();
+    document["rootfs"] = json!({"type": "layers", "diff_ids": diff_ids});
+    let document = document.to_string();
+    let name = format!("{}.json", Digest::of(&document).hex());
+    let mut tar = Tar::new().file(&name, document);
+    let mut names = Vec::new();
+    for (number, layer) in layers.iter().enumerate() {
+        names.push(format!("{number}/layer.tar"));
+        tar = tar
+            .dir(&format!("{number}/"))
+            .file(&format!("{number}/VERSION"), "1.0")
+            .file(&names[number], layer);
+    }
+    (tar, json!({"Config": name, "RepoTags": ["app:1"], "Layers": names}))
+}

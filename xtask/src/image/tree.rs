@@ -1,17 +1,14 @@
 //! What one layer leaves when it is unpacked into an empty folder.
 
-use std::{collections::BTreeMap, ops::Bound, sync::Arc};
+use std::{collections::BTreeMap, mem, ops::Bound, sync::Arc};
 
 use anyhow::{Context, Result, bail, ensure};
 
 use super::{
+    budget::Budget,
     entry::{Entry, Kind},
     paths,
 };
-
-/// Bounds the memory that a layer can claim; the largest image that we know of
-/// has a tenth of it.
-const MAX_ENTRIES: usize = 4_000_000;
 
 /// The names of a layer and what they stand for. Whiteouts are kept under the
 /// names they have in the stream; hard links share an inode; a name that comes
@@ -23,9 +20,18 @@ const MAX_ENTRIES: usize = 4_000_000;
 pub struct Tree {
     names: BTreeMap<Arc<[u8]>, u32>,
     inodes: Vec<Entry>,
+    budget: Arc<Budget>,
 }
 
 impl Tree {
+    /// An empty layer of an image whose layers share a budget.
+    pub fn within(budget: Arc<Budget>) -> Self {
+        Self {
+            budget,
+            ..Self::default()
+        }
+    }
+
     /// Applies the next entry of the stream.
     ///
     /// # Errors
@@ -38,10 +44,7 @@ impl Tree {
     }
 
     fn insert(&mut self, mut entry: Entry) -> Result<()> {
-        ensure!(
-            self.inodes.len() < MAX_ENTRIES,
-            "the layer has more than {MAX_ENTRIES} entries"
-        );
+        self.budget.keep(&entry)?;
         let path = self.place(&entry.path)?;
         let inode = match &entry.kind {
             Kind::HardLink(target) => self.link_target(&path, target)?,
@@ -163,17 +166,21 @@ pub fn ancestors(path: &[u8]) -> impl Iterator<Item = &[u8]> {
     above.chain((!path.is_empty()).then_some(path))
 }
 
-/// Removes a name with everything below it.
-pub fn remove<T>(names: &mut BTreeMap<Arc<[u8]>, T>, path: &[u8]) {
-    names.remove(path);
-    remove_below(names, path);
+/// Removes a name with everything below it, and returns what that was.
+pub fn remove<T>(names: &mut BTreeMap<Arc<[u8]>, T>, path: &[u8]) -> Vec<(Arc<[u8]>, T)> {
+    let own = names.remove_entry(path);
+    own.into_iter().chain(remove_below(names, path)).collect()
 }
 
-/// Removes everything below a folder, not the folder.
-pub fn remove_below<T>(names: &mut BTreeMap<Arc<[u8]>, T>, folder: &[u8]) {
+/// Removes everything below a folder, not the folder, and returns it.
+pub fn remove_below<T>(
+    names: &mut BTreeMap<Arc<[u8]>, T>,
+    folder: &[u8],
+) -> Vec<(Arc<[u8]>, T)> {
     if folder.is_empty() {
-        names.retain(|path, _| path.is_empty());
-        return;
+        let root = names.remove_entry(folder);
+        let below = mem::replace(names, root.into_iter().collect());
+        return below.into_iter().collect();
     }
     // `0` is the byte after `/`: in byte order exactly the names below the
     // folder lie between.
@@ -181,7 +188,6 @@ pub fn remove_below<T>(names: &mut BTreeMap<Arc<[u8]>, T>, folder: &[u8]) {
     let below = (Bound::Included(&from[..]), Bound::Excluded(&to[..]));
     let below = names.range::<[u8], _>(below).map(|(path, _)| path.clone());
     let below: Vec<Arc<[u8]>> = below.collect();
-    for path in below {
-        names.remove(&path);
-    }
+    let removed = below.iter().map(|path| names.remove_entry(path));
+    removed.flatten().collect()
 }

@@ -17,6 +17,7 @@ use anyhow::{Context, Result, bail};
 
 use super::{
     Layer, Layout,
+    budget::Budget,
     entries::TarReader,
     entry::{Entry, Kind},
     in_parallel, paths,
@@ -33,7 +34,7 @@ pub struct WalkedLayer {
 }
 
 /// Where the current version of a name comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Place {
     pub layer: u32,
     pub inode: u32,
@@ -43,21 +44,60 @@ pub struct Place {
 pub struct Walk {
     layers: Vec<WalkedLayer>,
     rootfs: BTreeMap<Arc<[u8]>, Place>,
+    /// The files that a layer took out of it, in that order.
+    removed: Vec<Removed>,
+}
+
+/// A name of a file that a layer took out of the root filesystem.
+struct Removed {
+    path: Arc<[u8]>,
+    place: Place,
+    by_layer: u32,
+    how: How,
+}
+
+/// A file version that is stored in a layer and that nobody sees any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Waste<'a> {
+    /// Its last name.
+    pub path: &'a [u8],
+    pub place: Place,
+    pub by_layer: u32,
+    pub how: How,
+}
+
+/// How a file version went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum How {
+    /// The layer brings something of that name.
+    Overwritten,
+    Deleted,
 }
 
 /// Reads every layer of the image, each in a thread of its own, checking blob
 /// digests and diff IDs. `wanted` says of which files to take the digest of the
-/// contents. Memory grows with the number of entries, not with their contents.
+/// contents. Memory grows with the number of entries, not with their contents,
+/// and the layers share one [`Budget`].
 ///
 /// # Errors
 /// For a blob that is not what manifest and config say, and for streams that no
 /// engine would unpack. The error names the layer and the entry.
 pub fn walk(layout: &Layout, wanted: impl Fn(&Entry) -> bool + Sync) -> Result<Walk> {
+    walk_within(layout, &Arc::default(), wanted)
+}
+
+/// [`walk`] with a budget of the caller's.
+pub fn walk_within(
+    layout: &Layout,
+    budget: &Arc<Budget>,
+    wanted: impl Fn(&Entry) -> bool + Sync,
+) -> Result<Walk> {
     let layers = in_parallel(
         layout.layers(),
         |layer| layer.transfer_bytes,
         |layer| {
-            walk_layer(layout, layer, &wanted).with_context(|| format!("layer {}", layer.digest))
+            read_layer(layout, layer, budget, &wanted)
+                .with_context(|| format!("layer {}", layer.digest))
         },
     )?;
     Walk::of(layers)
@@ -69,15 +109,30 @@ pub fn walk_layer(
     layer: &Layer,
     wanted: impl Fn(&Entry) -> bool,
 ) -> Result<WalkedLayer> {
+    read_layer(layout, layer, &Arc::default(), wanted)
+}
+
+fn read_layer(
+    layout: &Layout,
+    layer: &Layer,
+    budget: &Arc<Budget>,
+    wanted: impl Fn(&Entry) -> bool,
+) -> Result<WalkedLayer> {
     let mut tar = TarReader::new(LayerStream::of(layout, layer)?);
-    let mut tree = Tree::default();
+    let mut tree = Tree::within(budget.clone());
+    let mut reached = 0;
     while let Some(mut entry) = tar.next_entry()? {
+        budget.read(tar.reach() - reached)?;
+        reached = tar.reach();
         if entry.kind == Kind::File && wanted(&entry) {
+            // Holes take no bytes of the stream, and time all the same.
+            budget.read(entry.hole_bytes())?;
             entry.content = Some(tar.hash_content(&entry)?);
         }
         tree.add(entry)?;
     }
     let unpacked = tar.finish()?.verify(layer)?;
+    budget.read(unpacked.unpacked_bytes - reached)?;
     Ok(WalkedLayer {
         layer: layer.clone(),
         unpacked_bytes: unpacked.unpacked_bytes,
@@ -94,6 +149,7 @@ impl Walk {
         let mut walk = Self {
             layers,
             rootfs: BTreeMap::new(),
+            removed: Vec::new(),
         };
         for layer in 0..walk.layers.len() {
             walk.stack(layer)
@@ -155,6 +211,23 @@ impl Walk {
     pub fn wasted_bytes(&self) -> u64 {
         let stored: u64 = self.layers.iter().map(|it| it.tree.content_bytes()).sum();
         stored - self.content_bytes()
+    }
+
+    /// What [`wasted_bytes`](Self::wasted_bytes) counts, each file version once,
+    /// in the order in which the versions came.
+    pub fn wasted(&self) -> Vec<Waste<'_>> {
+        let alive: BTreeSet<Place> = self.files().map(|(_, place)| place).collect();
+        let mut last = BTreeMap::new();
+        for removed in self.removed.iter().filter(|it| !alive.contains(&it.place)) {
+            last.insert(removed.place, removed);
+        }
+        let wasted = last.into_values().map(|removed| Waste {
+            path: &removed.path,
+            place: removed.place,
+            by_layer: removed.by_layer,
+            how: removed.how,
+        });
+        wasted.collect()
     }
 
     /// The names of regular files; a hard link is a name of its own.
@@ -241,10 +314,17 @@ impl Walk {
         for (path, _) in names.iter().filter(|(path, _)| paths::is_marker(path)) {
             let (folder, name) = paths::split(path);
             let folder = self.resolve(folder)?;
-            if name == paths::OPAQUE {
-                tree::remove_below(&mut self.rootfs, &folder);
+            let gone = if name == paths::OPAQUE {
+                tree::remove_below(&mut self.rootfs, &folder)
             } else if let Some(name) = paths::whited_out(name) {
-                tree::remove(&mut self.rootfs, &paths::join(&folder, name));
+                tree::remove(&mut self.rootfs, &paths::join(&folder, name))
+            } else {
+                continue;
+            };
+            for (path, place) in gone {
+                let again = self.layers[layer].tree.get(&path).is_some();
+                let how = if again { How::Overwritten } else { How::Deleted };
+                self.note(layer_u32, how, path, place);
             }
         }
         for (path, inode) in names {
@@ -257,18 +337,33 @@ impl Walk {
     }
 
     fn put(&mut self, path: Arc<[u8]>, place: Place) -> Result<()> {
-        let path = self.landing(path)?;
+        let path = self.landing(path, place.layer)?;
         let joins = self.entry(place).is_folder() && self.at(&path).is_none_or(Entry::is_folder);
         if !joins {
-            tree::remove(&mut self.rootfs, &path);
+            for (gone, old) in tree::remove(&mut self.rootfs, &path) {
+                let same = gone == path;
+                let how = if same { How::Overwritten } else { How::Deleted };
+                self.note(place.layer, how, gone, old);
+            }
         }
         self.rootfs.insert(path, place);
         Ok(())
     }
 
+    fn note(&mut self, by_layer: u32, how: How, path: Arc<[u8]>, place: Place) {
+        if self.entry(place).kind == Kind::File {
+            self.removed.push(Removed {
+                path,
+                place,
+                by_layer,
+                how,
+            });
+        }
+    }
+
     /// Where a layer's name lands on top of the layers below: the symlinks
     /// above it are followed, and a file above it makes way for a folder.
-    fn landing(&mut self, path: Arc<[u8]>) -> Result<Arc<[u8]>> {
+    fn landing(&mut self, path: Arc<[u8]>, layer: u32) -> Result<Arc<[u8]>> {
         let (folder, name) = paths::split(&path);
         if folder.is_empty() || self.at(folder).is_some_and(Entry::is_folder) {
             return Ok(path);
@@ -276,8 +371,10 @@ impl Walk {
         let folder = self.resolve(folder)?;
         let landing = paths::join(&folder, name);
         for above in tree::ancestors(&folder) {
-            if self.at(above).is_some_and(|entry| !entry.is_folder()) {
-                self.rootfs.remove(above);
+            if self.at(above).is_some_and(|entry| !entry.is_folder())
+                && let Some((file, place)) = self.rootfs.remove_entry(above)
+            {
+                self.note(layer, How::Overwritten, file, place);
             }
         }
         Ok(landing.into())

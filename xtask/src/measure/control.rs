@@ -2,26 +2,22 @@
 //! block of every session. Its image never changes with a suite, so what moves
 //! in its times is the engine and the machine.
 
-use std::{fs, path::PathBuf};
-
-use anyhow::{Context, Result};
-use xshell::cmd;
+use anyhow::Result;
 
 use super::probe::ProbeSpec;
 use crate::{
     bases::toolchain,
     digest::Digest,
-    files,
     image::{
         Layout, LayoutWriter, Platform,
         assemble::{ImageConfig, image_from_layers},
     },
     normalise::layer_from_tar,
     project::Project,
-    shell,
+    static_program,
 };
 
-const SOURCE: &str = include_str!("control/server.rs");
+const SOURCES: [(&str, &str); 1] = [("server.rs", include_str!("control/server.rs"))];
 const PROGRAM: &str = "control";
 
 /// How its readiness is told.
@@ -40,13 +36,15 @@ pub fn probe() -> ProbeSpec {
 /// When rustc is missing or cannot link statically: its own words.
 pub fn image(project: &Project, platform: &Platform) -> Result<Layout> {
     let compiler = toolchain::identity()?;
-    let key = Digest::of(format!("{SOURCE}\n{}\n{platform}", compiler.version)).short();
+    let [(_, source)] = SOURCES;
+    let key = Digest::of(format!("{source}\n{}\n{platform}", compiler.version)).short();
     let folder = project.lab().join("control").join(key);
     if folder.join("index.json").is_file() {
         return Layout::open(&folder);
     }
     let writer = LayoutWriter::create(&folder)?;
-    let layer = layer_from_tar(&writer, &*tar_of(&compile(project)?)?)?.layer;
+    let program = static_program::compile(&project.lab().join("control"), &SOURCES)?;
+    let layer = layer_from_tar(&writer, &*tar_of(&program)?)?.layer;
     let config = ImageConfig {
         cmd: vec![format!("/{PROGRAM}")],
         ..ImageConfig::bare(platform.clone())
@@ -56,36 +54,6 @@ pub fn image(project: &Project, platform: &Platform) -> Result<Layout> {
         &[(layer, "the control program".to_owned())],
         &config,
     )
-}
-
-fn compile(project: &Project) -> Result<Vec<u8>> {
-    let folder = project.lab().join("control");
-    files::create_dir_all(&folder)?;
-    let scratch = tempfile::Builder::new()
-        .prefix(".tmp-")
-        .tempdir_in(&folder)?;
-    let (source, program) = (
-        scratch.path().join("server.rs"),
-        scratch.path().join(PROGRAM),
-    );
-    files::write_atomic(&source, SOURCE)?;
-    let sh = shell::shell()?;
-    let options = [
-        "--edition=2024",
-        "-Copt-level=2",
-        "-Cpanic=abort",
-        "-Cstrip=symbols",
-        "-Ctarget-feature=+crt-static",
-    ];
-    cmd!(sh, "rustc {options...} -o {program} {source}")
-        .quiet()
-        .run()
-        .context("cannot compile the control container's program")?;
-    read(program)
-}
-
-fn read(path: PathBuf) -> Result<Vec<u8>> {
-    fs::read(&path).with_context(|| format!("cannot read {}", path.display()))
 }
 
 fn tar_of(program: &[u8]) -> Result<Vec<u8>> {

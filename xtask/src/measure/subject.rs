@@ -13,7 +13,7 @@ use super::{
     exec_events::ExecEvents,
     pids::EngineNs,
     probe::ProbeSpec,
-    watch::{Answered, StartFailure, watch_start},
+    watch::{Answered, Outcome, StartFailure, watch_start},
 };
 use crate::{
     clock::MonoNs,
@@ -63,6 +63,25 @@ pub trait Subject {
 /// The lab's subject.
 pub struct LabSubject<'a>(pub &'a LabEngine);
 
+impl LabSubject<'_> {
+    /// [`Subject::start`], with everything that the lab sees of a start.
+    pub fn start_watched(&self, container: &str, probe: &ProbeSpec) -> Result<(MonoNs, Outcome)> {
+        let events = ExecEvents::subscribe()?;
+        let engine = EngineNs {
+            init_pid: self.0.pid(),
+        };
+        let watch = watch_start(events, engine, probe.clone(), MonoNs::now() + READY_TIMEOUT)?;
+        match self.0.client().start(container) {
+            Ok(span) => Ok((span.start, watch.join())),
+            Err(error) => {
+                // The engine's own words say more than that nothing started.
+                let _ = watch.cancel();
+                Err(error)
+            }
+        }
+    }
+}
+
 impl Subject for LabSubject<'_> {
     fn empty(&self) -> Result<()> {
         let client = self.0.client();
@@ -107,19 +126,8 @@ impl Subject for LabSubject<'_> {
         container: &str,
         probe: &ProbeSpec,
     ) -> Result<(MonoNs, Result<Answered, StartFailure>)> {
-        let events = ExecEvents::subscribe()?;
-        let engine = EngineNs {
-            init_pid: self.0.pid(),
-        };
-        let watch = watch_start(events, engine, probe.clone(), MonoNs::now() + READY_TIMEOUT)?;
-        match self.0.client().start(container) {
-            Ok(span) => Ok((span.start, watch.join().map(Answered::from))),
-            Err(error) => {
-                // The engine's own words say more than that nothing started.
-                let _ = watch.cancel();
-                Err(error)
-            }
-        }
+        let (sent, outcome) = self.start_watched(container, probe)?;
+        Ok((sent, outcome.map(Answered::from)))
     }
 
     fn remove(&self, container: &str) -> Result<()> {

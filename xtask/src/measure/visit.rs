@@ -101,7 +101,7 @@ pub struct Invalid {
 }
 
 impl Invalid {
-    fn new(word: &'static str, detail: impl std::fmt::Display) -> Self {
+    pub fn new(word: &'static str, detail: impl std::fmt::Display) -> Self {
         Self {
             word,
             detail: detail.to_string(),
@@ -110,7 +110,7 @@ impl Invalid {
 
     /// A full data root is told from everything else that may stop an engine,
     /// because the remedy is another.
-    fn because(word: &'static str) -> impl Fn(anyhow::Error) -> Self {
+    pub fn because(word: &'static str) -> impl Fn(anyhow::Error) -> Self {
         move |error| {
             let detail = format!("{error:#}");
             if detail.contains("no space left on device") {

@@ -183,7 +183,11 @@ fn entrypoint(
     }
 }
 
-fn open_process(pid: u32) -> Result<OwnedFd, NotReady> {
+/// A pidfd: readable once the process has ended.
+///
+/// # Errors
+/// [`NotReady::Exited`] when it has ended already.
+pub fn open_process(pid: u32) -> Result<OwnedFd, NotReady> {
     let raw = i32::try_from(pid).ok().and_then(Pid::from_raw);
     match pidfd_open(raw.ok_or(NotReady::Exited)?, PidfdFlags::empty()) {
         Ok(process) => Ok(process),

@@ -11,6 +11,8 @@ pub struct Plan {
     pub builds: Vec<(String, String)>,
     /// Variants whose image is there and whose row is not.
     pub counts: usize,
+    /// Variants whose images are asked what they can do.
+    pub asks: usize,
     /// What is fetched from elsewhere, if anybody knows: bases and packages.
     pub download_bytes: u64,
     /// Space that the run needs at its peak, and where.
@@ -35,7 +37,7 @@ pub struct PlannedSession {
 
 impl Plan {
     pub fn is_empty(&self) -> bool {
-        self.builds.is_empty() && self.sessions.is_empty() && self.counts == 0
+        self.builds.is_empty() && self.sessions.is_empty() && self.counts + self.asks == 0
     }
 }
 
@@ -51,6 +53,10 @@ impl fmt::Display for Plan {
         }
         if self.counts > 0 {
             writeln!(f, "  count     {}", human::count(self.counts, "image"))?;
+        }
+        if self.asks > 0 {
+            let images = human::count(self.asks, "image");
+            writeln!(f, "  ask       {images} what they can do")?;
         }
         for session in &self.sessions {
             writeln!(f, "  measure   {session}")?;
@@ -99,6 +105,7 @@ mod tests {
                 ("gin/scratch".to_owned(), "never built here".to_owned()),
             ],
             counts: 2,
+            asks: 2,
             download_bytes: 411_500_000,
             space_bytes: 6_340_000_000,
             space_at: "target/lab".to_owned(),
@@ -117,6 +124,7 @@ mod tests {
           build     gin/alpine: its Dockerfile moved
           build     gin/scratch: never built here
           count     2 images
+          ask       2 images what they can do
           measure   gin unshaped: 11 cells, up to 30 blocks (the inputs of gin/alpine node_cold moved)
           download  about 412 MB
           need      6.3 GB in target/lab

@@ -9,13 +9,14 @@ use super::Settings;
 use crate::{
     project::Project,
     record::{
+        capabilities::CapabilityRow,
         cost::CostRow,
         exact::{BaseRow, LayerRow, SizeRow},
         limits::LimitRow,
         paths,
         row::Row,
         table::Table,
-        timings::{EnvironmentRow, NodeRow, SampleRow, StartRow},
+        timings::{EnvironmentRow, NodeRow, ProofRow, SampleRow, StartRow},
     },
     suite::{self, Selection, Suite, Variant},
 };
@@ -31,12 +32,16 @@ pub struct Evidence {
     pub layers: Vec<LayerRow>,
     pub bases: Vec<BaseRow>,
     pub cost: Vec<CostRow>,
+    /// None where nobody has asked yet.
+    pub capabilities: Vec<CapabilityRow>,
     pub node: Vec<NodeRow>,
     pub start: Vec<StartRow>,
     pub limits: Vec<LimitRow>,
     /// Of every session of the machine, not only of those shown.
     pub environment: Vec<EnvironmentRow>,
-    machine: PathBuf,
+    /// Whether the machine tells true differences from none.
+    pub proofs: Vec<ProofRow>,
+    pub(super) machine: PathBuf,
 }
 
 impl Evidence {
@@ -52,6 +57,9 @@ impl Evidence {
             sizes: rows(paths::sizes(&results), |it: &SizeRow| it.platform == *platform)?,
             layers: rows(paths::layers(&results), |it: &LayerRow| it.platform == *platform)?,
             bases: rows(paths::bases(&results), |it: &BaseRow| it.platform == *platform)?,
+            capabilities: rows(paths::capabilities(&results), |it: &CapabilityRow| {
+                it.platform == *platform
+            })?,
             cost: rows(paths::cost(&results), |it: &CostRow| it.platform == *platform)?,
             node: rows(paths::node(&machine), |it: &NodeRow| {
                 it.platform == *platform && it.data_root_fs == *fs
@@ -63,6 +71,7 @@ impl Evidence {
                 it.platform == *platform && it.data_root_fs == *fs
             })?,
             environment: rows(paths::environment(&machine), |_: &EnvironmentRow| true)?,
+            proofs: rows(paths::proofs(&machine), |_: &ProofRow| true)?,
             machine,
             settings,
         })

@@ -282,6 +282,46 @@ words! {
     }
 }
 
+words! {
+    /// What can be asked of an image.
+    Capability {
+        /// A TLS client finds certificates to trust where it looks for them.
+        CaRoots = "ca_roots",
+        /// The time zone Asia/Seoul can be loaded, and is UTC+9.
+        TimeZones = "time_zones",
+        /// A program with a resolver of its own finds a name in the hosts file and one that only a DNS server knows.
+        Dns = "dns",
+        /// The image's C library finds these two names.
+        LibcDns = "libc_dns",
+        /// The user id 65534 has a name.
+        UserNames = "user_names",
+        /// The image runs as another user than root where nobody asks for that.
+        NonRootDefault = "non_root_default",
+        /// The service gives its first 200 as user 65534.
+        NonRoot = "non_root",
+        /// `/bin/sh` runs.
+        Shell = "shell",
+        /// A program that installs packages runs.
+        PackageManager = "package_manager",
+        /// The service gives its first 200 on a root file system that nobody can write.
+        ReadOnlyRoot = "read_only_root",
+        /// The service, as process 1, ends within a second of SIGTERM.
+        Sigterm = "sigterm",
+    }
+}
+
+words! {
+    /// What an image said to a question.
+    Answer {
+        /// It was tried, and it works.
+        Yes = "yes",
+        /// It was tried, and it does not work.
+        No = "no",
+        /// Nothing in the image can be asked.
+        Unknown = "unknown",
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -306,6 +346,7 @@ mod tests {
         round_trip(Id::from(&Digest::of("")), "e3b0c44298fc");
         round_trip(Origin::Base, "base");
         round_trip(Some(Limit::RawGet), "raw_get");
+        round_trip(Some(Answer::Unknown), "unknown");
         for (value, word, _) in ErrorWord::ALL {
             round_trip(Some(*value), word);
         }
@@ -327,7 +368,9 @@ mod tests {
 
     #[test]
     fn words_are_snake_case_and_explained() {
-        for (_, word, meaning) in ErrorWord::ALL {
+        let errors = ErrorWord::ALL.iter().map(|it| (it.1, it.2));
+        let capabilities = Capability::ALL.iter().map(|it| (it.1, it.2));
+        for (word, meaning) in errors.chain(capabilities) {
             assert!(word.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'));
             assert!(meaning.trim().ends_with('.'), "{word}");
         }

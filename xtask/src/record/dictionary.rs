@@ -4,7 +4,8 @@
 use std::fmt::Write as _;
 
 use super::{
-    cell::ErrorWord,
+    capabilities::CapabilityRow,
+    cell::{Capability, ErrorWord},
     cost::CostRow,
     exact::{BaseRow, LayerRow, SizeRow},
     limits::LimitRow,
@@ -39,6 +40,7 @@ fn dictionary() -> String {
         file::<SizeRow>("sizes.csv"),
         file::<LayerRow>("layers.csv"),
         file::<BaseRow>("bases.csv"),
+        file::<CapabilityRow>("capabilities.csv"),
         file::<CostRow>("cost.csv"),
         file::<NodeRow>("<machine>/node.csv"),
         file::<StartRow>("<machine>/start.csv"),
@@ -47,7 +49,14 @@ fn dictionary() -> String {
         file::<EnvironmentRow>("<machine>/environment.csv"),
         file::<ProofRow>("<machine>/selftest/proofs.csv"),
     ];
-    format!("{}\n{}", files.join("\n"), error_words())
+    let capabilities = Capability::ALL.iter().map(|it| (it.1, it.2));
+    let errors = ErrorWord::ALL.iter().map(|it| (it.1, it.2));
+    format!(
+        "{}\n{}\n{}",
+        files.join("\n"),
+        words("Capabilities", capabilities),
+        words("Error words", errors)
+    )
 }
 
 fn file<R: Row>(path: &str) -> String {
@@ -95,9 +104,9 @@ fn unit(column: &str) -> Option<&'static str> {
         .map(|(_, unit)| *unit)
 }
 
-fn error_words() -> String {
-    let mut text = "### Error words\n\n| word | meaning |\n|---|---|\n".to_owned();
-    for (_, word, meaning) in ErrorWord::ALL {
+fn words<'a>(title: &str, words: impl Iterator<Item = (&'a str, &'a str)>) -> String {
+    let mut text = format!("### {title}\n\n| word | meaning |\n|---|---|\n");
+    for (word, meaning) in words {
         writeln!(text, "| `{word}` | {} |", meaning.trim()).expect("memory takes any text");
     }
     text
@@ -145,6 +154,7 @@ mod tests {
         check::<SizeRow>(&mut columns);
         check::<LayerRow>(&mut columns);
         check::<BaseRow>(&mut columns);
+        check::<CapabilityRow>(&mut columns);
         check::<CostRow>(&mut columns);
         check::<NodeRow>(&mut columns);
         check::<StartRow>(&mut columns);

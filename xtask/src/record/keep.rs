@@ -6,6 +6,7 @@
 //! different number from the same inputs is a finding, not an update.
 
 use super::{
+    capabilities::CapabilityRow,
     cell::{ErrorWord, Id, Origin},
     exact::{BaseRow, LayerRow, SizeRow},
     row::{Row, columns},
@@ -39,6 +40,20 @@ impl Exact for SizeRow {
 
     fn repeats(&self) -> bool {
         self.reproducible != Some(false)
+    }
+}
+
+impl Exact for CapabilityRow {
+    fn inputs(&self) -> Option<&Id> {
+        self.inputs.as_ref()
+    }
+
+    fn error(&self) -> Option<ErrorWord> {
+        self.error
+    }
+
+    fn repeats(&self) -> bool {
+        true
     }
 }
 

@@ -14,6 +14,10 @@ pub fn bases(results: &Path) -> PathBuf {
     results.join("bases.csv")
 }
 
+pub fn capabilities(results: &Path) -> PathBuf {
+    results.join("capabilities.csv")
+}
+
 pub fn cost(results: &Path) -> PathBuf {
     results.join("cost.csv")
 }
@@ -38,6 +42,10 @@ pub fn start(machine: &Path) -> PathBuf {
 /// The folder of what `selftest` found on the machine.
 pub fn selftest(machine: &Path) -> PathBuf {
     machine.join("selftest")
+}
+
+pub fn proofs(machine: &Path) -> PathBuf {
+    selftest(machine).join("proofs.csv")
 }
 
 pub fn limits(machine: &Path) -> PathBuf {

@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::{
     cause::{Cause, Locks, causes},
-    parts::{BaseMove, LayerMove, bases, layers, lock},
+    parts::{BaseMove, CapabilityMove, LayerMove, bases, capabilities, layers, lock},
     states::State,
 };
 use crate::record::{
@@ -125,6 +125,7 @@ pub struct Changes {
     pub mended: Vec<Image>,
     pub turned: Vec<Turned>,
     pub not_run: Vec<NotRun>,
+    pub capabilities: Vec<CapabilityMove>,
     pub layers: Vec<LayerMove>,
     pub bases: Vec<BaseMove>,
     /// What moved in `bases.lock`, in the words of `bases update`.
@@ -135,6 +136,7 @@ impl Changes {
     pub fn between(base: &State, head: &State) -> Self {
         let mut changes = Self {
             not_run: not_run(base, head),
+            capabilities: capabilities(base, head),
             layers: layers(base, head),
             bases: bases(base, head),
             lock: lock(base, head),
@@ -174,6 +176,7 @@ impl Changes {
             && self.mended.is_empty()
             && self.turned.is_empty()
             && self.not_run.is_empty()
+            && self.capabilities.is_empty()
             && self.layers.is_empty()
             && self.bases.is_empty()
             && self.lock.is_empty()

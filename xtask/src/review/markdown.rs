@@ -254,6 +254,7 @@ mod tests {
         - added: `gin/new linux/amd64`, 7 transfer bytes
         - removed: `gin/gone linux/amd64`, 5 transfer bytes
         - `gin/turned linux/amd64` does not repeat any more: two builds of the same inputs differ
+        - shell of `gin/a linux/amd64`: `no` -> `yes (/bin/sh is dash)`
         - not run in `HEAD`: `linux/arm64`, for which `main` has 1 image
         - budget not checked: `gin/unbuilt` has no row; `cargo xtask size gin/unbuilt` makes it
         - not compared: `files`, a column that not both sides have

@@ -1,5 +1,5 @@
-//! What images are made of and what they stand on: the layers and bases that
-//! moved, as detail to the images. Pure.
+//! What images are made of, what they stand on and what they can do: the layers,
+//! bases and answers that moved, as detail to the images. Pure.
 
 use serde::Serialize;
 
@@ -9,7 +9,10 @@ use super::{
 };
 use crate::{
     bases,
-    record::exact::{BaseRow, LayerRow, SizeRow},
+    record::{
+        capabilities::CapabilityRow,
+        exact::{BaseRow, LayerRow, SizeRow},
+    },
 };
 
 /// BuildKit's own size of a layer holds wall-clock times: it moves by a few
@@ -36,6 +39,17 @@ pub struct BaseMove {
     pub source_before: String,
     pub source_after: String,
     pub numbers: Vec<Number>,
+}
+
+/// An answer of an image that is another one now.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct CapabilityMove {
+    #[serde(flatten)]
+    pub name: Name,
+    pub capability: String,
+    /// The answer or the error, with the detail.
+    pub before: String,
+    pub after: String,
 }
 
 pub fn layers(base: &State, head: &State) -> Vec<LayerMove> {
@@ -88,6 +102,33 @@ pub fn bases(base: &State, head: &State) -> Vec<BaseMove> {
         .collect()
 }
 
+/// Of images that both sides have asked.
+pub fn capabilities(base: &State, head: &State) -> Vec<CapabilityMove> {
+    pairs(&base.capabilities, &head.capabilities)
+        .filter_map(|(old, new)| {
+            let (old, new) = old.zip(new)?;
+            let found = CapabilityMove {
+                name: Name::of(new),
+                capability: new.capability.clone(),
+                before: answer(old),
+                after: answer(new),
+            };
+            (found.before != found.after).then_some(found)
+        })
+        .collect()
+}
+
+fn answer(row: &CapabilityRow) -> String {
+    let word = row.answer.map(|answer| answer.word());
+    let error = || row.error.map(|error| error.word());
+    let word = word.or_else(error).unwrap_or_default();
+    if row.detail.is_empty() {
+        word.to_owned()
+    } else {
+        format!("{word} ({})", row.detail)
+    }
+}
+
 /// What moved in `bases.lock`, in the words of `bases update`.
 pub fn lock(base: &State, head: &State) -> Vec<String> {
     match (&base.lock, &head.lock) {
@@ -99,9 +140,12 @@ pub fn lock(base: &State, head: &State) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::review::{
-        changes::Changes,
-        testing::{lock, size, state, text_of},
+    use crate::{
+        record::cell::{Answer, ErrorWord},
+        review::{
+            changes::Changes,
+            testing::{lock, size, state, text_of},
+        },
     };
 
     #[test]
@@ -148,6 +192,35 @@ mod tests {
             .collect();
         assert_eq!(found, [(2, Some(7)), (3, None)]);
         assert_eq!(layers[0].numbers.len(), 1);
+    }
+
+    #[test]
+    fn answers_are_compared_where_both_sides_have_asked() {
+        let row = |capability: &str, answer, detail: &str| CapabilityRow {
+            suite: "gin".to_owned(),
+            variant: "a".to_owned(),
+            capability: capability.to_owned(),
+            answer,
+            detail: detail.to_owned(),
+            error: answer.is_none().then_some(ErrorWord::Exited),
+            ..CapabilityRow::default()
+        };
+        let side =
+            |rows: Vec<CapabilityRow>| state("x", &[("results/capabilities.csv", text_of(rows))]);
+        let base = side(vec![
+            row("ca_roots", Some(Answer::Yes), "140"),
+            row("dns", Some(Answer::Yes), ""),
+            row("shell", Some(Answer::No), ""),
+        ]);
+        let head = side(vec![
+            row("ca_roots", Some(Answer::Yes), "141"),
+            row("dns", None, ""),
+            row("shell", Some(Answer::No), ""),
+            row("sigterm", Some(Answer::No), ""),
+        ]);
+        let moved = capabilities(&base, &head);
+        let moved: Vec<_> = moved.iter().map(|it| (&*it.before, &*it.after)).collect();
+        assert_eq!(moved, [("yes (140)", "yes (141)"), ("yes", "exited")]);
     }
 
     #[test]

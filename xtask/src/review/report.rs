@@ -156,6 +156,14 @@ impl Report {
         lines.extend(changes.added.iter().map(|it| image("added", it)));
         lines.extend(changes.removed.iter().map(|it| image("removed", it)));
         lines.extend(changes.turned.iter().map(|it| turned(&title(&it.name), it)));
+        lines.extend(changes.capabilities.iter().map(|it| {
+            let (before, after) = (quote(&it.before), quote(&it.after));
+            format!(
+                "{} of {}: {before} -> {after}",
+                it.capability,
+                title(&it.name)
+            )
+        }));
         lines.extend(changes.not_run.iter().map(|it| self.not_run(it, quote)));
         lines.extend(judgement.budgets_not_checked.iter().map(|variant| {
             let command = quote(&format!("cargo xtask size {variant}"));
@@ -353,6 +361,7 @@ mod tests {
         added: gin/new linux/amd64, 7 transfer bytes
         removed: gin/gone linux/amd64, 5 transfer bytes
         gin/turned linux/amd64 does not repeat any more: two builds of the same inputs differ
+        shell of gin/a linux/amd64: no -> yes (/bin/sh is dash)
         not run in HEAD: linux/arm64, for which main has 1 image
         budget not checked: gin/unbuilt has no row; cargo xtask size gin/unbuilt makes it
         not compared: files, a column that not both sides have

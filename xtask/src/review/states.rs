@@ -18,6 +18,7 @@ use crate::{
     problem::Problems,
     project::Project,
     record::{
+        capabilities::CapabilityRow,
         exact::{BaseRow, LayerRow, SizeRow},
         paths,
         row::{Row, columns},
@@ -40,6 +41,7 @@ pub struct State {
     pub sizes: Table<SizeRow>,
     pub layers: Table<LayerRow>,
     pub bases: Table<BaseRow>,
+    pub capabilities: Table<CapabilityRow>,
     /// Columns of `sizes.csv` that either this side or this program lacks.
     pub strange_columns: Vec<String>,
     /// By the folders of `results/`.
@@ -247,8 +249,10 @@ fn is_read(path: &str) -> bool {
     let parts: Vec<&str> = path.split('/').collect();
     matches!(
         parts.as_slice(),
-        ["results", "sizes.csv" | "layers.csv" | "bases.csv"]
-            | ["results", _, "node.csv" | "start.csv"]
+        [
+            "results",
+            "sizes.csv" | "layers.csv" | "bases.csv" | "capabilities.csv"
+        ] | ["results", _, "node.csv" | "start.csv"]
             | ["experiments", "bases.lock"]
             | ["experiments", _, "suite.toml"]
     )
@@ -340,6 +344,7 @@ impl State {
             sizes,
             layers: table(&texts, "results/layers.csv")?.0,
             bases: table(&texts, "results/bases.csv")?.0,
+            capabilities: table(&texts, "results/capabilities.csv")?.0,
             strange_columns,
             machines: machines(&texts)?,
             lock,

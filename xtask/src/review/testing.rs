@@ -11,7 +11,8 @@ use crate::{
     bases::Lock,
     digest::Digest,
     record::{
-        cell::{Cell as _, ErrorWord, Id, Mark},
+        capabilities::CapabilityRow,
+        cell::{Answer, Capability, Cell as _, ErrorWord, Id, Mark},
         exact::{BaseRow, LayerRow, SizeRow},
         row::Row,
         table::Table,
@@ -141,6 +142,7 @@ fn busy_base() -> State {
         ("results/sizes.csv", text_of(sizes)),
         ("results/layers.csv", text_of([layer(1_000)])),
         ("results/bases.csv", text_of([base_row(900)])),
+        ("results/capabilities.csv", text_of([shell(Answer::No, "")])),
         ("results/m/node.csv", text_of([node("a", "s1", 5_000)])),
         ("results/m-old/node.csv", text_of([node("a", "s1", 5_000)])),
         ("experiments/bases.lock", lock),
@@ -187,6 +189,10 @@ fn busy_head() -> State {
         ),
         ("results/layers.csv", text_of([layer(1_100)])),
         ("results/bases.csv", text_of([base_row(1_000)])),
+        (
+            "results/capabilities.csv",
+            text_of([shell(Answer::Yes, "/bin/sh is dash")]),
+        ),
         ("results/m/node.csv", text_of([again])),
         ("results/m-new/node.csv", text_of([node("a", "s2", 6_000)])),
         ("experiments/bases.lock", lock),
@@ -225,6 +231,18 @@ fn layer(transfer_bytes: u64) -> LayerRow {
         transfer_bytes: Some(transfer_bytes),
         created_by: "COPY a|b".to_owned(),
         ..LayerRow::default()
+    }
+}
+
+fn shell(answer: Answer, detail: &str) -> CapabilityRow {
+    CapabilityRow {
+        suite: "gin".to_owned(),
+        variant: "a".to_owned(),
+        platform: AMD64.to_owned(),
+        capability: Capability::Shell.word().to_owned(),
+        answer: Some(answer),
+        detail: detail.to_owned(),
+        ..CapabilityRow::default()
     }
 }
 

@@ -3,15 +3,11 @@
 
 use std::time::Duration;
 
-use super::{
-    state::{State, Work},
-    timings::Stale,
-    workbench::LARGEST_IMAGE_BYTES,
-};
+use super::{Todo, state::State, workbench::LARGEST_IMAGE_BYTES};
 use crate::{
     engine::rootfs,
     measure::{
-        protocol::{Depth, LONG_SAMPLE, Protocol},
+        protocol::{LONG_SAMPLE, Protocol},
         scenario::{SHAPED, Scenario},
     },
     progress::plan::{Plan, PlannedSession},
@@ -23,6 +19,8 @@ const LAB_DOWNLOAD_BYTES: u64 = 180_000_000;
 const DOWNLOAD_PER_BASE_BYTES: u64 = 90_000_000;
 const BASE_TIME: Duration = Duration::from_secs(25);
 const BUILD_TIME: Duration = Duration::from_secs(20);
+/// A pull, four starts and their ends.
+const ASK_TIME: Duration = Duration::from_secs(5);
 /// A scenario without its bytes: settling, create, start, removing.
 const SCENARIO_TIME: Duration = Duration::from_millis(500);
 /// How fast an engine pulls and unpacks from loopback.
@@ -30,14 +28,21 @@ const PULL_BYTES_PER_S: u64 = 35_000_000;
 const SHAPED_BYTES_PER_S: u64 = 12_500_000;
 const UNKNOWN_TRANSFER_BYTES: u64 = 100_000_000;
 
-pub fn plan(state: &State, work: &Work, units: &[Stale], depth: Depth) -> Plan {
+pub fn plan(todo: &Todo) -> Plan {
+    let Todo {
+        state,
+        work,
+        asks,
+        units,
+        ..
+    } = todo;
     let mut builds: Vec<_> = work
         .bases
         .iter()
         .map(|base| (format!("base {base}"), "not in target/lab".to_owned()))
         .collect();
     builds.extend(work.builds.iter().cloned());
-    let protocol = Protocol::new(0, depth);
+    let protocol = Protocol::new(0, todo.depth);
     let sessions = units.iter().map(|stale| PlannedSession {
         suite: stale.unit.suite.clone(),
         profile: stale.unit.profile.clone(),
@@ -58,6 +63,7 @@ pub fn plan(state: &State, work: &Work, units: &[Stale], depth: Depth) -> Plan {
     };
     Plan {
         counts: work.rows,
+        asks: *asks,
         download_bytes: DOWNLOAD_PER_BASE_BYTES * work.bases.len() as u64 + lab_bytes,
         space_bytes: LARGEST_IMAGE_BYTES * 4,
         space_at: if on_host {
@@ -69,6 +75,7 @@ pub fn plan(state: &State, work: &Work, units: &[Stale], depth: Depth) -> Plan {
         expected: measuring
             + BASE_TIME * work.bases.len() as u32
             + BUILD_TIME * work.builds.len() as u32
+            + ASK_TIME * *asks as u32
             + lab_time,
         kept: state
             .jobs()

@@ -16,13 +16,14 @@ use crate::{
     elevate,
     engine::Lock as EngineLock,
     files,
+    image::Platform,
     progress::Progress,
     project::Project,
 };
 
 /// Prints every base: reference, source, identity.
 pub fn list(project: &Project) -> Result<ExitCode> {
-    let platform = super::state::host_platform()?.to_string();
+    let platform = Platform::here().to_string();
     let known = bases::Bases::load(project, &platform)?;
     let lock = Lock::load(project)?;
     for base in known.iter() {
@@ -67,7 +68,7 @@ pub fn update(
     source: Option<SourceChoice>,
     options: &BaseOptions,
 ) -> Result<ExitCode> {
-    let platform = super::state::host_platform()?;
+    let platform = Platform::here();
     let platform_name = platform.to_string();
     let known = bases::Bases::load(project, &platform_name)?;
     let chosen = chosen(&known, names)?;

@@ -1,8 +1,10 @@
 //! `cargo xtask run-all`: everything that is out of date, in order. Bases, then
-//! images, then sizes, then timings; each is written before the next begins.
+//! images, then sizes, then what the images can do, then timings; each is written
+//! before the next begins.
 
 mod announce;
 mod bases;
+mod capabilities;
 mod checkout;
 mod compare;
 mod host;
@@ -19,7 +21,7 @@ mod workbench;
 
 use std::process::ExitCode;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 
 pub use bases::{add, list, update};
 pub use compare::run as compare;
@@ -46,6 +48,7 @@ use workbench::Workbench;
 pub enum Upto {
     Images,
     Sizes,
+    Capabilities,
     Timings,
 }
 
@@ -59,6 +62,23 @@ pub fn run(project: &Project, options: &RunAll, upto: Upto) -> Result<ExitCode> 
         Advanced::ThroughSudo(code) => Ok(code),
         Advanced::Here { todo, worked } => finish(*todo, options, upto, worked),
     }
+}
+
+/// Builds, sizes, and asks the images what they can do.
+///
+/// # Errors
+/// On somebody's engine; as [`run`].
+pub fn capabilities(project: &Project, step: Step) -> Result<ExitCode> {
+    ensure!(
+        !step.lab.is_host(),
+        "images are asked in the lab alone, which enters a container's namespaces and sees its processes; mend: \
+         --engine lab, on Linux"
+    );
+    let options = RunAll {
+        sizes_only: false,
+        ..only(step)
+    };
+    run(project, &options, Upto::Capabilities)
 }
 
 /// How far a run has come.
@@ -118,6 +138,11 @@ fn advance(project: &Project, options: &RunAll, upto: Upto) -> Result<Advanced> 
         interrupt::keeps("bases, images and sizes are kept");
     }
     bench.close_builder();
+    if asks(options, upto) {
+        todo.state
+            .ask(&bench, lab.data_root.as_deref(), &progress)?;
+        interrupt::keeps("bases, images, sizes and capabilities are kept");
+    }
     if upto == Upto::Timings && !options.sizes_only {
         todo.state.note_partial_suites(&progress);
         let timings = timings::Wanted::of(&todo.state, options)?;
@@ -127,6 +152,12 @@ fn advance(project: &Project, options: &RunAll, upto: Upto) -> Result<Advanced> 
     drop(bench);
     todo.timings = timings::Wanted::of(&todo.state, options)?;
     Ok(Advanced::here(todo, true))
+}
+
+/// Whether images are asked what they can do. Somebody's engine is not: it has
+/// no door to a container's namespaces.
+fn asks(options: &RunAll, upto: Upto) -> bool {
+    upto >= Upto::Capabilities && !options.sizes_only && !options.step.lab.is_host()
 }
 
 /// Builds what is out of date and says nothing of it on standard output. True
@@ -143,6 +174,8 @@ struct Todo {
     state: State,
     timings: timings::Wanted,
     work: Work,
+    /// How many images are to be asked.
+    asks: usize,
     units: Vec<timings::Stale>,
     depth: Depth,
 }
@@ -158,7 +191,13 @@ impl Todo {
         } else {
             Vec::new()
         };
+        let asks = if asks(options, upto) {
+            state.unasked().len()
+        } else {
+            0
+        };
         Ok(Self {
+            asks,
             depth: timings.depth,
             state,
             timings,
@@ -168,11 +207,11 @@ impl Todo {
     }
 
     fn is_empty(&self) -> bool {
-        self.work.is_empty() && self.units.is_empty()
+        self.work.is_empty() && self.asks == 0 && self.units.is_empty()
     }
 
     fn plan(&self) -> Plan {
-        announce::plan(&self.state, &self.work, &self.units, self.depth)
+        announce::plan(self)
     }
 }
 
@@ -190,8 +229,12 @@ fn finish(todo: Todo, options: &RunAll, upto: Upto, worked: bool) -> Result<Exit
     if upto == Upto::Timings {
         timings.tidy(&mut state, options.sizes_only)?;
     }
-    if upto >= Upto::Sizes {
-        println!("{}", table::Printed(&state.lines(&timings)?));
+    match upto {
+        Upto::Images => {}
+        Upto::Capabilities => println!("{}", state.matrix()),
+        Upto::Sizes | Upto::Timings => {
+            println!("{}", table::Printed(&state.lines(&timings)?));
+        }
     }
     match (worked, state.written()) {
         (false, []) => println!("Everything is up to date: nothing was written."),

@@ -27,6 +27,7 @@ use crate::{
     progress::Progress,
     project::Project,
     record::{
+        capabilities::CapabilityRow,
         cell::{ErrorWord, Id},
         cost::CostRow,
         exact::{BaseRow, LayerRow, SizeRow},
@@ -66,6 +67,7 @@ pub struct State {
     pub sizes: Table<SizeRow>,
     pub layers: Table<LayerRow>,
     pub base_rows: Table<BaseRow>,
+    pub capabilities: Table<CapabilityRow>,
     /// What bytes cost, where the project states it.
     prices: Option<Prices>,
     /// Every declared variant, selected or not.
@@ -107,16 +109,6 @@ impl Job<'_> {
     }
 }
 
-/// The platform of this machine, in Go's words.
-pub fn host_platform() -> Result<Platform> {
-    let architecture = match std::env::consts::ARCH {
-        "x86_64" => "amd64",
-        "aarch64" => "arm64",
-        other => other,
-    };
-    format!("linux/{architecture}").parse()
-}
-
 impl State {
     /// # Errors
     /// Everything that is wrong with what people wrote, in one go.
@@ -126,7 +118,7 @@ impl State {
 
     /// The same with a lock that is not written yet.
     pub fn with_lock(project: &Project, step: &Step, lock: Lock) -> Result<Self> {
-        let platform = host_platform()?;
+        let platform = Platform::here();
         let selection = Selection::parse(&step.selection)?;
         let (suites, bases) = crate::bases::check(project, &selection, &platform.to_string())?;
         let everything =
@@ -145,6 +137,7 @@ impl State {
             sizes: Table::load(&paths::sizes(&results))?,
             layers: Table::load(&paths::layers(&results))?,
             base_rows: Table::load(&paths::bases(&results))?,
+            capabilities: Table::load(&paths::capabilities(&results))?,
             prices: Prices::load(project)?,
             project: project.clone(),
             step: step.clone(),
@@ -394,6 +387,7 @@ impl State {
         };
         self.sizes.remove_undeclared(&platform, is_declared);
         self.layers.remove_undeclared(&platform, is_declared);
+        self.capabilities.remove_undeclared(&platform, is_declared);
         let bases = &self.bases;
         self.base_rows.retain(|row| {
             row.platform != platform || bases.iter().any(|base| base.name.context_key() == row.base)
@@ -408,6 +402,10 @@ impl State {
             (self.sizes.save()?, self.sizes.path().to_owned()),
             (self.layers.save()?, self.layers.path().to_owned()),
             (self.base_rows.save()?, self.base_rows.path().to_owned()),
+            (
+                self.capabilities.save()?,
+                self.capabilities.path().to_owned(),
+            ),
             (cost.save()?, cost.path().to_owned()),
         ];
         for (_, path) in saved.into_iter().filter(|(moved, _)| *moved) {

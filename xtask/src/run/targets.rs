@@ -107,13 +107,6 @@ impl Shelf {
         suite: &str,
         name: &str,
     ) -> Result<Target> {
-        let probe = &job.suite.probe;
-        let probe = ProbeSpec {
-            port: job.suite.port,
-            path: probe.path.clone(),
-            status: probe.status,
-            body: probe.body.clone().into_bytes(),
-        };
         let base = job.variant.images.base.as_ref();
         let base = base.and_then(|name| state.find(name));
         let base = base.map(|base| {
@@ -124,11 +117,27 @@ impl Shelf {
                 layers: base.layout.leading_layers(count),
             })
         });
-        let layout = Layout::open(&state.project.image(&job.suite.name, &job.variant.name))?;
         Ok(Target {
             base: base.transpose()?,
-            ..self.target(&layout, suite, name, probe)?
+            ..self.image_as(state, job, suite, name)?
         })
+    }
+
+    /// A variant's image alone, without the base that a redeployment pulls.
+    pub fn image(&self, state: &State, job: Job<'_>) -> Result<Target> {
+        self.image_as(state, job, &job.suite.name, &job.variant.name)
+    }
+
+    fn image_as(&self, state: &State, job: Job<'_>, suite: &str, name: &str) -> Result<Target> {
+        let probe = &job.suite.probe;
+        let probe = ProbeSpec {
+            port: job.suite.port,
+            path: probe.path.clone(),
+            status: probe.status,
+            body: probe.body.clone().into_bytes(),
+        };
+        let layout = Layout::open(&state.project.image(&job.suite.name, &job.variant.name))?;
+        self.target(&layout, suite, name, probe)
     }
 
     fn control(&self, state: &State, unit: &Unit) -> Result<Target> {

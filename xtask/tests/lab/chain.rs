@@ -11,7 +11,10 @@ use std::{
 use anyhow::{Context, Result, anyhow, ensure};
 use xtask::{
     digest::Digest,
-    record::exact::{LayerRow, SizeRow},
+    record::{
+        cell::Capability,
+        exact::{LayerRow, SizeRow},
+    },
     suite::{self, Selection, Suite},
 };
 
@@ -61,6 +64,7 @@ pub fn every_variant_has_its_rows() -> Result<()> {
     let sandbox = &chain.sandbox;
     let (sizes, layers, bases) = (sandbox.sizes()?, sandbox.layers()?, sandbox.bases()?);
     let (node, start) = (sandbox.node()?, sandbox.start()?);
+    let capabilities = sandbox.capabilities()?;
     let known: BTreeSet<_> = bases.rows().map(|row| row.base.clone()).collect();
     for (suite, variant) in variants(&chain.suites()?) {
         let name = format!("{suite}/{}", variant.name);
@@ -76,6 +80,13 @@ pub fn every_variant_has_its_rows() -> Result<()> {
             let image = image.context_key();
             ensure!(known.contains(&image), "{image} is not in bases.csv");
         }
+        let asked = capabilities.rows();
+        let answers = asked.filter(|row| is_it(&row.suite, &row.variant) && row.answer.is_some());
+        ensure!(
+            answers.count() == Capability::ALL.len(),
+            "{name} has not answered everything:\n{}",
+            capabilities.text()
+        );
         let of_node = node.rows().filter(|row| is_it(&row.suite, &row.variant));
         let of_start = start.rows().filter(|row| is_it(&row.suite, &row.variant));
         let rows = of_node

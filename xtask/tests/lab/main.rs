@@ -5,6 +5,7 @@
 mod ability;
 mod bases;
 mod bridged;
+mod capabilities;
 mod chain;
 mod commands;
 mod compare;
@@ -81,6 +82,10 @@ const TESTS: &[(&str, Test)] = &[
     (
         "verify_names_what_drifted_and_leaves_results_alone",
         verify::it_finds_what_drifted_and_writes_nothing,
+    ),
+    (
+        "an_image_says_what_it_has_and_what_it_lacks",
+        capabilities::an_image_says_what_it_has_and_what_it_lacks,
     ),
     (
         "a_full_disk_is_an_error_and_leaves_nothing_half_written",

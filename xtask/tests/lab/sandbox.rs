@@ -17,6 +17,7 @@ use xtask::{
     engine::rootfs,
     project::Project,
     record::{
+        capabilities::CapabilityRow,
         exact::{BaseRow, LayerRow, SizeRow},
         paths,
         table::Table,
@@ -150,6 +151,10 @@ impl Sandbox {
 
     pub fn bases(&self) -> Result<Table<BaseRow>> {
         Table::load(&paths::bases(&self.results()))
+    }
+
+    pub fn capabilities(&self) -> Result<Table<CapabilityRow>> {
+        Table::load(&paths::capabilities(&self.results()))
     }
 
     pub fn node(&self) -> Result<Table<NodeRow>> {

@@ -3,8 +3,9 @@
 use crate::yaml::Node;
 
 /// Whose jobs may write, and what. Everybody else reads.
-pub const WRITERS: [(&str, &[&str]); 2] = [
+pub const WRITERS: [(&str, &[&str]); 3] = [
     ("comment.yml", &["pull-requests"]),
+    ("pages.yml", &["id-token", "pages"]),
     ("relock-bases.yml", &["contents", "pull-requests"]),
 ];
 

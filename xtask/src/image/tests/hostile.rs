@@ -1,7 +1,7 @@
 //! Layers that nobody should trust: each is an error that names the layer and,
 //! where there is one, the entry.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 use proptest::prelude::*;
 use serde_json::json;
@@ -11,8 +11,10 @@ use crate::{
     digest::Digest,
     image::{
         Codec,
+        budget::Budget,
         sizes::measure,
         testing::{Tar, gzip, image, packed_image},
+        walk::{walk, walk_within},
     },
 };
 
@@ -76,6 +78,26 @@ fn entries_that_no_engine_would_unpack_are_named() {
             "long/",
             "longer than",
         ),
+        (Tar::new().file(&"deep/".repeat(300), "x"), "deep/", "deeper than"),
+        (
+            Tar::new().entry(EntryType::Regular, "bait", "", b"", |header| {
+                header.as_old_mut().size = [0xff; 12];
+            }),
+            "bait",
+            "negative size",
+        ),
+        (
+            Tar::new().entry(EntryType::Regular, "bait", "", b"", |header| {
+                header.as_old_mut().size = *b"\x80\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff";
+            }),
+            "bait",
+            "too large",
+        ),
+        (
+            Tar::new().pax(&[("size", b"-1")]).file("bait", "x"),
+            "bait",
+            "not a number",
+        ),
         (Tar::new().file(".", "x"), "", "the root is not a folder"),
         (
             Tar::new().entry(EntryType::new(b'V'), "bait", "", b"", |_| {}),
@@ -124,6 +146,68 @@ fn absurd_sizes_are_refused_before_anything_is_allocated() {
         let error = refused_tar(tar);
         assert!(error.contains(cause), "{error}");
     }
+}
+
+#[test]
+fn a_size_that_is_smaller_than_the_contents_makes_no_entry_of_them() {
+    let tar = Tar::new().file("bait", [b'x'; 2000]).file("next", "x").finish();
+    let mut header = tar::Header::new_gnu();
+    header.as_mut_bytes().copy_from_slice(&tar[..512]);
+    header.set_size(1000);
+    header.set_cksum();
+    let lying = [header.as_bytes(), &tar[512..]].concat();
+    let error = refused_tar(lying);
+    assert!(error.contains("entry `bait`") && error.contains("checksum"), "{error}");
+}
+
+#[test]
+fn headers_before_an_entry_are_bounded_together() {
+    let large = vec![b'x'; 600_000];
+    let records = [("comment", &large[..])];
+    let tar = Tar::new().pax(&records).pax(&records).file("bait", "x");
+    let error = refused_tar(tar.finish());
+    assert!(error.contains("before one entry"), "{error}");
+}
+
+/// The error of walking an image whose layers may take only so much.
+fn over_budget(tars: &[Vec<u8>], budget: Budget) -> Option<String> {
+    let folder = tempfile::tempdir().unwrap();
+    let layout = image(&folder.path().join("image"), tars, json!({}));
+    let walked = walk_within(&layout, &Arc::new(budget), |_| true);
+    walked.err().map(|error| format!("{error:#}"))
+}
+
+#[test]
+fn all_layers_draw_on_one_budget() {
+    let xattr = vec![b'x'; 100_000];
+    let record = [("SCHILY.xattr.user.x", &xattr[..])];
+    let one = Tar::new().pax(&record).file("a", "x").finish();
+    let room = || Budget::of(150_000, 1 << 30);
+    assert_eq!(over_budget(std::slice::from_ref(&one), room()), None);
+    let error = over_budget(&[one.clone(), one.clone()], room()).unwrap();
+    assert!(error.contains("names and attributes") && error.contains("entry `a`"), "{error}");
+
+    let work = || Budget::of(1 << 30, 150_000);
+    assert_eq!(over_budget(std::slice::from_ref(&one), work()), None);
+    let error = over_budget(&[one.clone(), one], work()).unwrap();
+    assert!(error.contains("unpack to more") && error.contains("layer sha256:"), "{error}");
+
+    // A megabyte of zeros takes a few bytes, and time to hash.
+    let sparse = map_of("0,4", "1000000");
+    let error = over_budget(&[sparse], work()).unwrap();
+    assert!(error.contains("unpack to more"), "{error}");
+}
+
+#[test]
+fn a_link_out_of_the_image_leads_back_into_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let lower = Tar::new().symlink("out", "../../../..").symlink("etc", "/../..");
+    let upper = Tar::new().file("out/bait", "x").file("etc/shadow", "y");
+    let tars = [lower.finish(), upper.finish()];
+    let layout = image(&folder.path().join("image"), &tars, json!({}));
+    let walk = walk(&layout, |_| false).unwrap();
+    let files: Vec<_> = walk.files().map(|(path, _)| path.to_vec()).collect();
+    assert_eq!(files, [b"bait".to_vec(), b"shadow".to_vec()]);
 }
 
 #[test]

@@ -7,11 +7,11 @@ use serde_json::{Value, json};
 use crate::{
     digest::Digest,
     image::{
-        Codec, Layout, LayoutWriter, Platform,
+        Choice, Codec, Layout, LayoutWriter, Platform,
         assemble::{ImageConfig, image_from_layers, layer_from_archive},
         oci_tar::read_oci_tar,
         sizes::measure,
-        testing::{Tar, add_blob, gzip, image, pack},
+        testing::{Tar, add_blob, gzip, image, oci_tar, pack},
     },
 };
 
@@ -107,7 +107,9 @@ fn several_platforms_need_a_choice_and_attestations_do_not_count() {
         let list = index["manifests"].as_array_mut().unwrap();
         list.extend([descriptor, attestation]);
     });
-    assert!(refusal(&folder).contains("2 images (linux/amd64, linux/arm64); name one platform"));
+    let error = refusal(&folder);
+    let named = "several images (linux/amd64, linux/arm64); name one platform";
+    assert!(error.contains(named), "{error}");
     let arm: Platform = "linux/arm64".parse().unwrap();
     assert_eq!(
         Layout::open_platform(&folder, &arm).unwrap().digest(),
@@ -115,7 +117,52 @@ fn several_platforms_need_a_choice_and_attestations_do_not_count() {
     );
     let s390: Platform = "linux/s390x".parse().unwrap();
     let error = Layout::open_platform(&folder, &s390).unwrap_err();
-    assert!(format!("{error:#}").contains("no image for linux/s390x"));
+    let error = format!("{error:#}");
+    let named = "no image for linux/s390x, but for linux/amd64, linux/arm64";
+    assert!(error.contains(named), "{error}");
+    let choose = |platform| Layout::choose(&folder, Choice::Preferably(platform));
+    assert_eq!(choose(&arm).unwrap().digest(), &manifest.digest);
+    assert!(choose(&s390).is_err());
+    let alone = image(&folder, &[layer()], json!({}));
+    assert_eq!(choose(&s390).unwrap().digest(), alone.digest());
+}
+
+#[test]
+fn an_index_that_would_never_end_is_refused() {
+    let parent = tempfile::tempdir().unwrap();
+    let folder = parent.path().join("image");
+    let layout = image(&folder, &[layer()], json!({}));
+    let manifest = json!({
+        "mediaType": "application/vnd.oci.image.manifest.v1+json",
+        "digest": layout.digest(), "size": layout.manifest_bytes().len(),
+    });
+    let index = |manifests: Value| json!({"schemaVersion": 2, "manifests": manifests});
+    let many = index(vec![manifest; 300].into());
+    let nested = add_blob(&folder, many.to_string().as_bytes());
+    let nested = json!({
+        "mediaType": "application/vnd.oci.image.index.v1+json",
+        "digest": nested.digest, "size": nested.bytes,
+    });
+    let write = |manifests: Value| {
+        fs::write(folder.join("index.json"), index(manifests).to_string()).unwrap();
+    };
+    write(json!([nested]));
+    assert_eq!(Layout::open(&folder).unwrap().digest(), layout.digest());
+    write(json!([nested, nested]));
+    let error = refusal(&folder);
+    assert!(error.contains("more than 500 manifests"), "{error}");
+}
+
+#[test]
+fn what_is_no_file_is_not_opened() {
+    let parent = tempfile::tempdir().unwrap();
+    let folder = parent.path().join("image");
+    let layout = image(&folder, &[layer()], json!({}));
+    let manifest = layout.blob_path(layout.digest());
+    fs::remove_file(&manifest).unwrap();
+    std::os::unix::fs::symlink("/dev/zero", &manifest).unwrap();
+    let error = refusal(&folder);
+    assert!(error.contains("not a regular file"), "{error}");
 }
 
 #[test]
@@ -144,25 +191,11 @@ fn blobs_of_another_layout_are_linked_not_copied() {
     assert_eq!(fs::metadata(old.blob_path(digest)).unwrap().nlink(), 2);
 }
 
-/// A layout as BuildKit sends it: blobs first, the index last.
-fn as_tar(layout: &Layout) -> Tar {
-    let mut tar = Tar::new().dir("blobs/").dir("blobs/sha256/");
-    for blob in fs::read_dir(layout.folder().join("blobs/sha256")).unwrap() {
-        let blob = blob.unwrap();
-        let name = format!("blobs/sha256/{}", blob.file_name().to_str().unwrap());
-        tar = tar.file(&name, fs::read(blob.path()).unwrap());
-    }
-    let index = fs::read(layout.folder().join("index.json")).unwrap();
-    tar.file("index.json", index)
-        .file("manifest.json", "[]")
-        .file("oci-layout", r#"{"imageLayoutVersion":"1.0.0"}"#)
-}
-
 #[test]
 fn an_oci_tar_becomes_the_same_layout() {
     let parent = tempfile::tempdir().unwrap();
     let layout = image(&parent.path().join("image"), &[layer(), layer()], json!({}));
-    let tar = as_tar(&layout).finish();
+    let tar = oci_tar(&layout).finish();
     let received = read_oci_tar(&tar[..], &parent.path().join("received"), None).unwrap();
     assert_eq!(received.digest(), layout.digest());
     let sizes = |layout| measure(layout, &layout.leading_layers(0)).unwrap();
@@ -177,16 +210,16 @@ fn a_hostile_oci_tar_leaves_nothing_behind() {
     let parent = tempfile::tempdir().unwrap();
     let layout = image(&parent.path().join("image"), &[layer()], json!({}));
     let blob = format!("blobs/sha256/{}", layout.layers()[0].digest.hex());
-    let whole = as_tar(&layout).finish();
+    let whole = oci_tar(&layout).finish();
     for (tar, cause) in [
         (Tar::new().file("../../evil", "x").finish(), "climbs out"),
-        (as_tar(&layout).file(&blob, "forged").finish(), "digest"),
+        (oci_tar(&layout).file(&blob, "forged").finish(), "digest"),
         (
-            as_tar(&layout).symlink(&blob, "/etc/shadow").finish(),
+            oci_tar(&layout).symlink(&blob, "/etc/shadow").finish(),
             "regular file",
         ),
         (
-            as_tar(&layout)
+            oci_tar(&layout)
                 .symlink("index.json", "/etc/shadow")
                 .finish(),
             "regular file",

@@ -1,5 +1,6 @@
 //! Tests that go through several modules of `image`.
 
+mod archive;
 mod compare;
 mod hostile;
 mod layout;

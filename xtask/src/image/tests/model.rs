@@ -262,6 +262,9 @@ proptest! {
         let bytes: u64 = versions(&merged).iter().map(|(_, bytes)| bytes).sum();
         prop_assert_eq!(walk.content_bytes(), bytes);
         prop_assert_eq!(walk.wasted_bytes(), wasted);
+        let listed = walk.wasted().into_iter();
+        let listed: u64 = listed.map(|waste| walk.entry(waste.place).size_bytes).sum();
+        prop_assert_eq!(listed, wasted);
         let found: Vec<u64> =
             walk.layers().iter().map(|layer| layer.tree.layer_file_bytes()).collect();
         prop_assert_eq!(found, layer_bytes);

@@ -11,6 +11,7 @@ use crate::{
         Codec,
         sizes::{Sizes, measure},
         testing::{Tar, gzip, image, pack, packed_image},
+        walk::How,
     },
 };
 
@@ -166,6 +167,27 @@ fn folders_files_and_symlinks_take_each_others_place() {
     let expected: [&[u8]; 3] = [b"dir-to-file", b"file-to-dir/x", b"usr/lib/new"];
     assert_eq!(files, expected);
     assert_eq!((walk.content_bytes(), walk.wasted_bytes()), (15, 6));
+    let wasted: Vec<_> = walk.wasted().iter().map(|it| (it.path, it.by_layer, it.how)).collect();
+    let expected: [(&[u8], u32, How); 3] = [
+        (b"dir-to-file/deep/x", 1, How::Deleted),
+        (b"file-to-dir", 1, How::Overwritten),
+        (b"usr/lib/old", 1, How::Deleted),
+    ];
+    assert_eq!(wasted, expected);
+}
+
+#[test]
+fn a_name_that_comes_twice_in_a_layer_means_the_later_one_and_nothing_is_wasted() {
+    let folder = tempfile::tempdir().unwrap();
+    let layer = Tar::new()
+        .file("twice", "first")
+        .file("twice", "second!")
+        .file(".wh.absent", "")
+        .file("nowhere/.wh.absent", "");
+    let layout = image(&folder.path().join("image"), &[layer.finish()], json!({}));
+    let sizes = measure(&layout, &BTreeSet::new()).unwrap();
+    assert_eq!((sizes.content_bytes, sizes.layer_file_bytes), (7, 7));
+    assert_eq!((sizes.wasted_bytes, sizes.files), (0, 1));
 }
 
 #[test]

@@ -1,0 +1,142 @@
+//! What holds of the page as text; `tests/page` reads it in a browser.
+
+use super::*;
+use crate::publish::{charts, testing::{fit_evidence, project}};
+
+fn page_of(evidence: &Evidence) -> String {
+    let prices = Prices::load(&project()).unwrap();
+    let charts = charts::all(evidence, false).unwrap();
+    render(evidence, prices.as_ref(), &charts, false).unwrap()
+}
+
+/// The page without what is no markup: its style and its scripts.
+fn markup(page: &str) -> String {
+    let mut rest = page;
+    let mut markup = String::new();
+    while let Some(start) = ["<style>", "<script"].iter().filter_map(|it| rest.find(it)).min() {
+        let end = if rest[start..].starts_with("<style>") { "</style>" } else { "</script>" };
+        markup.push_str(&rest[..start]);
+        rest = &rest[start + rest[start..].find(end).unwrap() + end.len()..];
+    }
+    markup + rest
+}
+
+#[test]
+fn the_same_rows_give_the_same_bytes() {
+    assert_eq!(page_of(&fit_evidence()), page_of(&fit_evidence()));
+}
+
+#[test]
+fn it_is_well_formed_and_no_name_stands_twice() {
+    let page = markup(&page_of(&fit_evidence()));
+    let options = roxmltree::ParsingOptions {
+        allow_dtd: true,
+        ..Default::default()
+    };
+    let tree = roxmltree::Document::parse_with_options(&page, options).unwrap();
+    let mut names: Vec<_> = tree.descendants().filter_map(|it| it.attribute("id")).collect();
+    let count = names.len();
+    names.sort_unstable();
+    names.dedup();
+    assert_eq!(names.len(), count);
+    for link in tree.descendants().filter(|it| it.has_tag_name("a")) {
+        let target = link.attribute("href").unwrap();
+        match target.strip_prefix('#') {
+            Some(name) => assert!(names.contains(&name), "{target} leads nowhere"),
+            None => assert!(target.starts_with("https://"), "{target}"),
+        }
+    }
+}
+
+#[test]
+fn it_needs_nothing_beside_itself() {
+    let page = page_of(&fit_evidence());
+    let text = markup(&page);
+    for word in ["src=", "@import", "url(", "<iframe", "<object", "<base"] {
+        assert!(!page.contains(word), "{word}");
+    }
+    let tree = text.split("href=\"").skip(1).map(|it| it.split('"').next().unwrap());
+    let (inside, outside): (Vec<_>, Vec<_>) =
+        tree.partition(|it| it.starts_with('#') || *it == "data:,");
+    assert!(inside.len() > 12);
+    // Nothing but the sources of the prices, which a reader may follow.
+    let prices = Prices::load(&project()).unwrap().unwrap();
+    for address in outside {
+        assert!(prices.prices.iter().any(|it| it.source.contains(address)), "{address}");
+    }
+}
+
+#[test]
+fn every_variant_is_there_with_its_layers() {
+    let evidence = fit_evidence();
+    let page = page_of(&evidence);
+    for suite in &evidence.suites {
+        for variant in &suite.variants {
+            let name = format!("{}/{}", suite.name, variant.name);
+            assert!(page.contains(&format!("<tr data-row=\"{name}\">")), "{name}");
+            assert!(page.contains(&format!("<details id=\"{name}\">")), "{name}");
+            assert!(page.contains(&format!("cargo xtask explain {name}<")), "{name}");
+        }
+    }
+    assert_eq!(page.matches("class=\"origin ").count(), evidence.layers.len());
+}
+
+#[test]
+fn what_others_wrote_is_text_and_nothing_else() {
+    const EVIL: &str = "</script><img src=x onerror=alert(1)>'\"&amp;";
+    let mut evidence = fit_evidence();
+    evidence.suites[0].title = EVIL.to_owned();
+    evidence.suites[0].variants[0].reason = EVIL.to_owned();
+    evidence.layers[0].created_by = EVIL.to_owned();
+    for row in &mut evidence.bases {
+        row.note = EVIL.to_owned();
+    }
+    for row in &mut evidence.environment {
+        row.value = EVIL.to_owned();
+    }
+    let mut prices = Prices::load(&project()).unwrap().unwrap();
+    prices.prices[0].name = EVIL.to_owned();
+    prices.prices[0].source = format!("https://a.example/{EVIL}");
+    // The font of the charts has no letter for all of it, and they escape by themselves.
+    let page = render(&evidence, Some(&prices), &Charts::default(), false).unwrap();
+    assert!(!page.contains("<img"));
+    assert_eq!(page.matches("</script>").count(), 2);
+    assert!(page.contains("&lt;&#x2f;script&gt;&lt;img src=x onerror=alert(1)&gt;"));
+}
+
+#[test]
+fn rows_that_are_missing_leave_a_dash() {
+    let mut evidence = fit_evidence();
+    evidence.node.clear();
+    evidence.start.clear();
+    evidence.sizes.retain(|it| it.variant != "scratch");
+    evidence.cost.clear();
+    let page = page_of(&evidence);
+    assert!(page.contains("<td class=\"n \">–</td>"));
+    let bare = render(&evidence, None, &Charts::default(), true).unwrap();
+    assert!(bare.contains("class=\"draft\"") && !bare.contains("id=\"controls\""));
+}
+
+#[test]
+fn every_word_is_said() {
+    let words = include_str!("../../../assets/page/words.toml");
+    let keys = words.lines().filter_map(|it| it.strip_prefix('[')?.strip_suffix(']'));
+    // Named by the phases and scenarios of the rows.
+    let named = ["resolve", "download", "tail", "pull", "create", "engine", "app"];
+    let named = named.into_iter().chain(["start_total", "node_total", "node_cold"]);
+    let named = named.chain(["redeploy", "warm", "cache_dropped", "yes", "no", "unknown"]);
+    let named: Vec<_> = named.collect();
+    for key in keys {
+        let said = TEMPLATE.1.contains(&format!("words.{key}"))
+            || TEMPLATE.1.contains(&format!("\"{key}\""))
+            || named.contains(&key);
+        assert!(said, "nobody says `{key}`");
+    }
+}
+
+#[test]
+fn the_script_cannot_end_its_element() {
+    for text in [include_str!("../../../assets/page/page.js"), include_str!("../../../assets/page/page.css")] {
+        assert!(!text.contains("</"));
+    }
+}

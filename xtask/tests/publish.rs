@@ -1,0 +1,151 @@
+//! `cargo xtask publish charts` on the committed rows: what it writes, what it
+//! refuses, and what `--check` finds.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use assert_cmd::Command;
+use tempfile::TempDir;
+
+/// A project with the committed experiments, sources and results, and nothing else.
+fn project() -> TempDir {
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    for part in ["experiments", "results", "app"] {
+        copy(&workspace.join(part), &folder.path().join(part));
+    }
+    folder
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.file_name() == "target" {
+            continue;
+        } else if entry.path().is_dir() {
+            copy(&entry.path(), &target);
+        } else {
+            fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}
+
+/// Exit code and both outputs.
+fn publish(project: &TempDir, words: &[&str]) -> (i32, String, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
+    command.args(["publish", "charts"]).args(words);
+    command.arg("--project").arg(project.path());
+    let output = command.output().unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (
+        output.status.code().unwrap(),
+        text(&output.stdout),
+        text(&output.stderr),
+    )
+}
+
+fn svgs(folder: &Path) -> Vec<(PathBuf, String)> {
+    let Ok(entries) = fs::read_dir(folder) else {
+        return Vec::new();
+    };
+    let mut found: Vec<_> = entries
+        .map(|entry| entry.unwrap().path())
+        .map(|path| (path.clone(), fs::read_to_string(path).unwrap()))
+        .collect();
+    found.sort();
+    found
+}
+
+/// Changes a cell of the row that begins with `key`.
+fn change(project: &TempDir, file: &str, key: &str, column: &str, value: &str) {
+    let path = project.path().join("results").join(file);
+    let mut reader = csv::Reader::from_path(&path).unwrap();
+    let header = reader.headers().unwrap().clone();
+    let place = header.iter().position(|name| name == column).unwrap();
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    writer.write_record(&header).unwrap();
+    let mut changed = 0;
+    for record in reader.records() {
+        let mut cells: Vec<String> = record.unwrap().iter().map(str::to_owned).collect();
+        if cells.join(",").starts_with(key) {
+            cells[place] = value.to_owned();
+            changed += 1;
+        }
+        writer.write_record(&cells).unwrap();
+    }
+    assert!(changed > 0, "no row {key}");
+    fs::write(path, writer.into_inner().unwrap()).unwrap();
+}
+
+fn machine(project: &TempDir) -> String {
+    let text = fs::read_to_string(project.path().join("experiments/publish.toml")).unwrap();
+    let line = text.lines().find(|line| line.starts_with("machine")).unwrap();
+    line.split('"').nth(1).unwrap().to_owned()
+}
+
+#[test]
+fn a_second_run_moves_nothing_and_a_changed_cell_is_found() {
+    let project = project();
+    let charts = project.path().join("docs/charts");
+    let (code, _, stderr) = publish(&project, &[]);
+    assert_eq!(code, 0, "{stderr}");
+    let first = svgs(&charts);
+    assert!(first.len() > 20, "{}", first.len());
+    let (_, stdout, _) = publish(&project, &[]);
+    assert!(!stdout.contains("wrote"), "{stdout}");
+    assert_eq!(svgs(&charts), first);
+    assert_eq!(publish(&project, &["--check"]).0, 0);
+
+    let leftover = charts.join("gin-was.svg");
+    fs::write(&leftover, "").unwrap();
+    let (code, _, stderr) = publish(&project, &["--check"]);
+    assert!(code == 1 && stderr.contains("gin-was.svg: nobody draws it"), "{stderr}");
+    publish(&project, &[]);
+    assert!(!leftover.exists());
+
+    change(&project, "sizes.csv", "gin,alpine,linux/amd64", "transfer_bytes", "9663962");
+    let (code, _, stderr) = publish(&project, &["--check"]);
+    assert_eq!(code, 1, "{stderr}");
+    assert!(stderr.contains("docs/charts/gin-bytes.svg:"), "{stderr}");
+    assert!(stderr.contains("9,663,961") && stderr.contains("9,663,962"), "{stderr}");
+    assert!(stderr.contains("mend: cargo xtask publish"), "{stderr}");
+    assert_eq!(svgs(&charts), first, "a check writes nothing");
+}
+
+#[test]
+fn quick_rows_are_a_draft_and_a_draft_is_not_committed() {
+    let project = project();
+    let machine = machine(&project);
+    let node = format!("{machine}/node.csv");
+    change(&project, &node, "gin,scratch,linux/amd64,unshaped,node_cold,tmpfs", "n", "5");
+    let (code, _, stderr) = publish(&project, &[]);
+    assert_eq!(code, 1);
+    assert!(stderr.contains("gin/scratch unshaped node_cold: quick: 5 samples"), "{stderr}");
+    assert!(stderr.contains("--draft"), "{stderr}");
+
+    let (code, _, stderr) = publish(&project, &["--draft"]);
+    assert_eq!(code, 0, "{stderr}");
+    assert!(stderr.contains("draft: node.csv: gin/scratch"), "{stderr}");
+    assert!(svgs(&project.path().join("docs/charts")).is_empty());
+    let apart = project.path().join("target/publish").join(machine).join("docs/charts");
+    assert!(svgs(&apart).len() > 20);
+}
+
+#[test]
+fn another_machine_is_shown_apart() {
+    let project = project();
+    let results = project.path().join("results");
+    copy(&results.join(machine(&project)), &results.join("other"));
+    let (code, _, stderr) = publish(&project, &["--machine", "other"]);
+    assert_eq!(code, 0, "{stderr}");
+    assert!(svgs(&project.path().join("docs/charts")).is_empty());
+    assert!(svgs(&project.path().join("target/publish/other/docs/charts")).len() > 20);
+
+    let (code, _, stderr) = publish(&project, &["--machine", "nobody"]);
+    assert_eq!(code, 1);
+    assert!(stderr.contains("results/nobody"), "{stderr}");
+}
