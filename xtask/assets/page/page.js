@@ -15,20 +15,26 @@
       }
     };
     const remember = (language) => {
-      document.documentElement.lang = language;
       try {
         localStorage.setItem("language", language);
       } catch {
         // then it is chosen anew each time
       }
     };
+    const say = (language) => {
+      document.documentElement.lang = language;
+      document.title = document.querySelector(`h1 .${language}`).textContent;
+    };
     const wanted = remembered() ?? navigator.language.slice(0, 2);
     for (const input of all("input[name=language]")) {
-      if (input.value === wanted) {
-        input.checked = true;
-        document.documentElement.lang = wanted;
+      input.checked ||= input.value === wanted;
+      if (input.checked) {
+        say(input.value);
       }
-      input.addEventListener("change", () => remember(input.value));
+      input.addEventListener("change", () => {
+        say(input.value);
+        remember(input.value);
+      });
     }
   }
 
@@ -145,7 +151,8 @@
     const usage = () => {
       for (const name of ["nodes", "pulls", "versions"]) {
         const field = control(name);
-        if (use[name] === undefined || (field.value !== "" && field.validity.valid)) {
+        use[name] ??= BigInt(model[name]);
+        if (field.value !== "" && field.validity.valid) {
           use[name] = BigInt(field.valueAsNumber);
         }
       }

@@ -24,7 +24,11 @@ use std::{
 
 use anyhow::{Result, anyhow};
 
-use crate::{cli, human, image::walk::walk, project::Project};
+use crate::{
+    cli, human,
+    image::{Platform, walk::walk},
+    project::Project,
+};
 use known::Known;
 use picture::Picture;
 use report::Report;
@@ -60,7 +64,12 @@ fn explain(project: &Project, options: &cli::Explain) -> Result<Report> {
 fn report(project: &Project, source: &Source, top: usize) -> Result<Report> {
     let known = Known::load(project)?;
     let walk = walk(&source.layout, |_| true)?;
-    let platform = source.layout.platform().to_string();
+    // Rows name no variant of an architecture.
+    let platform = Platform {
+        variant: None,
+        ..source.layout.platform().clone()
+    };
+    let platform = platform.to_string();
     let named = source.variant.as_ref();
     let row = named.and_then(|(suite, variant)| known.size(suite, variant, &platform));
     let timings = match named {

@@ -14,6 +14,7 @@ use crate::{human, table::STYLE};
 const WHOLE_BYTES_BELOW: u64 = 1_000_000;
 
 const CREATED_BY_CHARS_MAX: usize = 44;
+const VALUE_CHARS_MAX: usize = 100;
 const PATH_CHARS_MAX: usize = 72;
 
 /// So many layers are named beside a folder; they are the largest shares.
@@ -90,7 +91,7 @@ fn identity(name: &str, identity: &Identity) -> String {
     }
     let mut text = format!("{name}\n");
     for (key, value) in lines {
-        let _ = writeln!(text, "  {key:<13}{value}");
+        let _ = writeln!(text, "  {key:<13}{}", front(&value, VALUE_CHARS_MAX));
     }
     text
 }
@@ -135,7 +136,7 @@ fn layers(layers: &[Layer]) -> Grid {
             size(layer.unpacked_bytes),
             size(layer.layer_file_bytes),
             or_nothing(layer.wasted_bytes),
-            front(layer.created_by.as_deref().unwrap_or_default()),
+            front(layer.created_by.as_deref().unwrap_or_default(), CREATED_BY_CHARS_MAX),
         ]);
     }
     grid
@@ -332,8 +333,8 @@ fn difference(bytes: i64) -> String {
     }
 }
 
-fn front(text: &str) -> String {
-    match text.char_indices().nth(CREATED_BY_CHARS_MAX) {
+fn front(text: &str, chars_max: usize) -> String {
+    match text.char_indices().nth(chars_max) {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text.to_owned(),
     }

@@ -136,14 +136,14 @@ impl<'a> Frame<'a> {
             if middle - half < free_from {
                 continue;
             }
-            let place = (middle, bottom + SMALL * 1.25);
+            let place = (middle, bottom + SMALL * 1.4);
             self.canvas.text(place, SMALL, Anchor::Middle, "dim", &text);
             free_from = middle + half + 6.0;
         }
         let (from, to) = scale.ends();
         let axis = Shape::Line(vec![(from, bottom), (to, bottom)], 1.0);
         self.canvas.draw(&axis, "axis");
-        self.y = bottom + SMALL * 1.9;
+        self.y = bottom + SMALL * 2.0;
     }
 
     /// # Errors
@@ -176,9 +176,15 @@ fn widest<'t>(texts: impl Iterator<Item = &'t str>) -> f64 {
 pub fn whisker(canvas: &mut Canvas, scale: &Scale, y: f64, (low, high): (u64, u64), says: &str) {
     const END: f64 = 4.0;
     let (from, to) = (scale.at(low as f64), scale.at(high as f64));
-    let path = Shape::Line(vec![(from, y), (to, y)], 1.5);
-    canvas.mark(&path, "mark", says);
-    for x in [from, to] {
-        canvas.draw(&Shape::Line(vec![(x, y - END), (x, y + END)], 1.5), "mark");
+    let end = |x| vec![(x, y - END), (x, y + END)];
+    let lines = [vec![(from, y), (to, y)], end(from), end(to)];
+    // Bars may be as light or dark as the line is.
+    for line in &lines {
+        canvas.draw(&Shape::Line(line.clone(), 4.0), "halo");
+    }
+    let [along, ends @ ..] = lines;
+    canvas.mark(&Shape::Line(along, 1.5), "mark", says);
+    for end in ends {
+        canvas.draw(&Shape::Line(end, 1.5), "mark");
     }
 }

@@ -141,10 +141,23 @@ fn marks(scene: &Scene<'_>, frame: &mut Frame<'_>, axes: &Plane, points: &[Point
         frame.canvas.mark(&Shape::Disc(x, y, 5.0), "f0", &says);
         at.push((x, y));
     }
-    let mut names = Names::around(&[at.clone(), limits].concat());
+    let mut names = Names::around(&[at.clone(), along(&limits)].concat());
     for (point, place) in points.iter().zip(at) {
         names.write(frame, place, &point.row.variant);
     }
+}
+
+/// Places along the line, near enough to each other that no name fits between.
+fn along(line: &[(f64, f64)]) -> Vec<(f64, f64)> {
+    const STEPS: u32 = 20;
+    let step = |pair: &[(f64, f64)], step: u32| {
+        let share = f64::from(step) / f64::from(STEPS);
+        let between = |from: f64, to: f64| from + share * (to - from);
+        (between(pair[0].0, pair[1].0), between(pair[0].1, pair[1].1))
+    };
+    line.windows(2)
+        .flat_map(|pair| (0..=STEPS).map(move |number| step(pair, number)))
+        .collect()
 }
 
 fn words(lang: Lang, point: &Point<'_>) -> String {

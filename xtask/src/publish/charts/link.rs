@@ -30,7 +30,7 @@ const STATED_MBIT: [f64; 3] = [10.0, 100.0, 1000.0];
 const MEASURED: (&str, f64) = ("100mbit", 100.0);
 /// Steps of a curve to a decade.
 const STEPS: u32 = 20;
-const COLOURS: [&str; 6] = ["s0", "s1", "s2", "s4", "s5", "s3"];
+const COLOURS: [&str; 6] = ["s0", "s1", "s2", "s4", "s5", "s6"];
 
 /// One variant's curve.
 #[derive(Clone, Copy)]
@@ -101,7 +101,7 @@ pub fn draw(scene: &Scene<'_>) -> Result<Option<Chart>> {
         scene.say("node cold start by link speed (a model)", "연결 속도에 따른 노드 콜드 스타트(모델)"),
         scene.say(
             "Computed from one unshaped session; both axes are logarithmic. From the dot on, a faster link helps no more.",
-            "속도를 제한하지 않은 한 세션에서 계산했으며 두 축 모두 로그 눈금입니다. 점부터는 더 빠른 연결도 도움이 되지 않습니다.",
+            "속도를 제한하지 않은 한 세션에서 계산했으며 두 축 모두 로그 눈금입니다. 점 오른쪽에서는 연결이 더 빨라도 도움이 되지 않습니다.",
         ),
     );
     let axes = axes(scene, &mut frame, &models);

@@ -21,7 +21,7 @@ const SHOWN_WIDTH: f64 = 680.0;
 /// its own background.
 const STYLE: &str = "\
 .xc .bg{fill:#fff}.xc .ink{fill:#1f2328}.xc .dim{fill:#59636e}\
-.xc .grid{stroke:#d8dee4}.xc .axis{stroke:#818b98}.xc .mark{stroke:#1f2328}.xc .open{fill:#fff;stroke:#1f2328}\
+.xc .halo{stroke:#fff}.xc .grid{stroke:#d8dee4}.xc .axis{stroke:#818b98}.xc .mark{stroke:#1f2328}.xc .open{fill:#fff;stroke:#1f2328}\
 .xc .f0{fill:#0072b2}.xc .f1{fill:#d55e00}.xc .f2{fill:#00936b}.xc .f3{fill:#6cb9e8}.xc .f4{fill:#d99a00}\
 .xc .f5{fill:#b4558f}.xc .f6{fill:#8b949e}\
 .xc .s0{stroke:#0072b2}.xc .s1{stroke:#d55e00}.xc .s2{stroke:#00936b}.xc .s3{stroke:#6cb9e8}.xc .s4{stroke:#d99a00}\
@@ -29,7 +29,7 @@ const STYLE: &str = "\
 .xc .line{fill:none}.xc .dash{stroke-dasharray:5 4}.xc .soft{fill-opacity:.55}\n\
 @media(prefers-color-scheme:dark){\
 .xc .bg{fill:#0d1117}.xc .ink{fill:#e6edf3}.xc .dim{fill:#a3adb8}\
-.xc .grid{stroke:#2a313a}.xc .axis{stroke:#7d8590}.xc .mark{stroke:#e6edf3}.xc .open{fill:#0d1117;stroke:#e6edf3}\
+.xc .halo{stroke:#0d1117}.xc .grid{stroke:#2a313a}.xc .axis{stroke:#7d8590}.xc .mark{stroke:#e6edf3}.xc .open{fill:#0d1117;stroke:#e6edf3}\
 .xc .f0{fill:#4c9fe0}.xc .f1{fill:#f0884d}.xc .f2{fill:#35c997}.xc .f3{fill:#a9dcf9}.xc .f4{fill:#eec25a}\
 .xc .f5{fill:#dd94c1}.xc .f6{fill:#848d97}\
 .xc .s0{stroke:#4c9fe0}.xc .s1{stroke:#f0884d}.xc .s2{stroke:#35c997}.xc .s3{stroke:#a9dcf9}.xc .s4{stroke:#eec25a}\
