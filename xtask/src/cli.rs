@@ -58,7 +58,7 @@ pub enum Command {
     Build(Step),
     /// Build, then write results/sizes.csv, layers.csv, bases.csv and cost.csv
     Size(Step),
-    /// What can each image do? Certificates, names, users, shell, SIGTERM; tried by running it
+    /// What can each image do? Certificates, names, shell, SIGTERM; tried by running it
     ///
     /// Builds and sizes what is out of date, then asks the images that moved and writes
     /// results/capabilities.csv. A static program is brought into a container of each, so that an image of

@@ -39,8 +39,7 @@ fn differences(root: &Value, schema: &Value, value: &Value, at: &str) -> Vec<Str
             ));
         }
     }
-    if let (Some(properties), Some(object)) =
-        (schema["properties"].as_object(), value.as_object())
+    if let (Some(properties), Some(object)) = (schema["properties"].as_object(), value.as_object())
     {
         assert_eq!(schema["additionalProperties"], false, "{at}");
         let required = schema["required"].as_array().unwrap();
@@ -51,7 +50,9 @@ fn differences(root: &Value, schema: &Value, value: &Value, at: &str) -> Vec<Str
         );
         for (key, inner) in properties {
             match object.get(key) {
-                Some(value) => found.extend(differences(root, inner, value, &format!("{at}.{key}"))),
+                Some(value) => {
+                    found.extend(differences(root, inner, value, &format!("{at}.{key}")))
+                }
                 None => found.push(format!("{at}.{key} is missing")),
             }
         }

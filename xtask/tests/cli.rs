@@ -99,6 +99,18 @@ fn help_teaches() {
 }
 
 #[test]
+fn somebodys_engine_is_not_asked_what_its_images_can_do() {
+    let project = project_of(&[("experiments/README.md", "")]);
+    let refused = run(&project, &["capabilities", "--engine", "host"]);
+    insta::assert_snapshot!(refused, @"
+    exit code 1
+    --- stdout
+    --- stderr
+    error: images are asked in the lab alone, which enters a container's namespaces and sees its processes; mend: --engine lab, on Linux
+    ");
+}
+
+#[test]
 fn an_unknown_suite_or_variant_comes_with_those_there_are() {
     let project = project_with("experiments/gin/suite.toml", "Go", "Go");
     insta::assert_snapshot!("unknown_suite", run_all(&project, &["gni"]));

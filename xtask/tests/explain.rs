@@ -50,11 +50,7 @@ fn explain(project: &Path, words: &[&str]) -> (Option<i32>, String, String) {
 }
 
 /// The same where the kernel gives the program no more than so much memory.
-fn explain_within(
-    project: &Path,
-    memory_kb: u64,
-    words: &[&str],
-) -> (Option<i32>, String, String) {
+fn explain_within(project: &Path, memory_kb: u64, words: &[&str]) -> (Option<i32>, String, String) {
     let mut command = Command::new("sh");
     let limit = match memory_kb {
         u64::MAX => "unlimited".to_owned(),
@@ -77,7 +73,11 @@ fn explain_within(
         text.replace(&*root.to_string_lossy(), "PROJECT")
             .replace(&*project.to_string_lossy(), "PROJECT")
     };
-    (output.status.code(), text(&output.stdout), text(&output.stderr))
+    (
+        output.status.code(),
+        text(&output.stdout),
+        text(&output.stderr),
+    )
 }
 
 /// A layer that is written piece by piece, and packed on the way.
@@ -158,17 +158,66 @@ fn left_in_the_lab(project: &Path) -> usize {
 fn the_help_says_what_may_be_named() {
     let project = project();
     let (_, help, _) = explain(project.path(), &["--help"]);
-    insta::assert_snapshot!(help, @"");
+    let help: Vec<&str> = help.lines().map(str::trim_end).collect();
+    let help = help.join("\n");
+    insta::assert_snapshot!(help, @r#"
+    Where an image's bytes are: layers, largest, wasted and duplicated files, what other bases save
+
+    Of a variant that was built, or of any OCI layout or archive; no engine is needed. Every digest is
+    checked and every file hashed on the way. Of a variant that results/ knows it also says what the
+    same application weighs on other bases, and the phases of its start.
+
+    Usage: cargo xtask explain [OPTIONS] <SUITE/VARIANT|PATH>
+
+    Arguments:
+      <SUITE/VARIANT|PATH>
+              A variant, a folder that holds an OCI layout, or an image in one file
+
+    Options:
+          --json
+              Write all of it as JSON
+
+          --project <DIR>
+              The workspace; by default the nearest folder upwards that holds experiments/
+
+          --top <N>
+              So many of the largest files, folders, wasted and duplicated files
+
+              [default: 10]
+
+          --platform <OS/ARCH>
+              Which one of several images [default: the only one, or the one for this machine]
+
+      -h, --help
+              Print help (see a summary with '-h')
+
+    Examples:
+      cargo xtask explain gin/debian-slim               a variant that was built
+      cargo xtask explain gin/debian-slim --json        for a program: docs/explain.schema.json
+      docker save nginx -o nginx.tar; cargo xtask explain nginx.tar   any image
+
+    A file may be an OCI layout in a tar archive or what docker save writes, packed or not. How to read
+    it, and
+    where other tools count otherwise: docs/EXPLAIN.md.
+    "#);
 }
 
 #[test]
 fn a_name_that_is_nothing_says_what_to_type() {
     let project = project();
     let said = |name: &str| explain(project.path(), &[name]).2;
-    insta::assert_snapshot!(said("gin/scratch"), @"");
-    insta::assert_snapshot!(said("gin"), @"");
-    insta::assert_snapshot!(said("gin/scrath"), @"");
-    insta::assert_snapshot!(said("images/nginx.tar"), @"");
+    insta::assert_snapshot!(said("gin/scratch"), @r#"
+    error: gin/scratch is not built yet; mend: cargo xtask build gin/scratch
+    "#);
+    insta::assert_snapshot!(said("gin"), @r#"
+    error: `gin` is a suite; mend: name one of its variants: gin/scratch, gin/tiny
+    "#);
+    insta::assert_snapshot!(said("gin/scrath"), @r#"
+    error: `gin/scrath` is no archive, no OCI layout and no variant: no variant of gin is called `scrath`; did you mean `scratch`? There are: scratch, tiny
+    "#);
+    insta::assert_snapshot!(said("images/nginx.tar"), @r#"
+    error: `images/nginx.tar` is no archive, no OCI layout and no variant: no suite is called `images`; there are: gin
+    "#);
     let folder = project.path().join("empty");
     fs::create_dir(&folder).unwrap();
     fs::write(folder.join("index.json"), "{}").unwrap();
@@ -188,7 +237,45 @@ fn an_archive_is_told_to_people_and_to_programs() {
     let name = file.to_str().unwrap();
     let (code, text, errors) = explain(project.path(), &[name]);
     assert_eq!((code, errors.as_str()), (Some(0), ""));
-    insta::assert_snapshot!(text, @"");
+    insta::assert_snapshot!(text, @r#"
+    PROJECT/image.tar
+      platform     linux/amd64
+      image ID     sha256:ccbab9fc85b988509083745d87a32c91bfd79b5e63412069f205670b09b712c8
+      cmd          ["/app"]
+      application  /app, 300,000 B, sha256 12e1b9b179b2
+
+      unpacked bytes           303,616
+      layer file bytes         300,010
+      content bytes            300,010
+      wasted bytes                   0
+      files                          3
+
+    Layers, lowest first
+          of   transfer    unpacked   layer files   wasted   made by
+    ───────────────────────────────────────────────────────────────────────────
+      1                   303,616 B     300,010 B            COPY \u{1b}[31m app /
+
+    Largest files
+           size   layer   path
+    ────────────────────────────────
+      300,000 B       1   /app
+            5 B       1   /srv/one
+            5 B       1   /srv/two
+
+    Largest folders
+      size   files   path   from layers
+    ─────────────────────────────────────
+      10 B       2   /srv   1
+
+    Stored more than once: 5 B that one copy of each would save
+      size   copies   paths
+    ────────────────────────────
+       5 B        2   /srv/one
+                      /srv/two
+
+    note: the archive holds no manifest, so the image's digest and its transfer bytes are not known
+    note: its base is none of those that results/ knows
+    "#);
 
     let (code, text, _) = explain(project.path(), &[name, "--json", "--top", "1"]);
     assert_eq!(code, Some(0));
@@ -196,9 +283,12 @@ fn an_archive_is_told_to_people_and_to_programs() {
     assert_eq!(found["schema"], 1);
     assert_eq!(found["totals"]["content_bytes"], 300_010);
     assert_eq!(found["totals"]["transfer_bytes"], Value::Null);
-    assert_eq!(found["largest_files"], json!([{
-        "path": "/app", "bytes": 300_000, "layer": 1, "names": 1,
-    }]));
+    assert_eq!(
+        found["largest_files"],
+        json!([{
+            "path": "/app", "bytes": 300_000, "layer": 1, "names": 1,
+        }])
+    );
     assert_eq!(found["duplicates"]["bytes"], 5);
     assert_eq!(left_in_the_lab(project.path()), 0);
 }
@@ -239,6 +329,9 @@ fn a_million_entries_are_read_and_several_millions_refused() {
     archive(&file, layer(), 6);
     let (code, _, errors) = explain_within(project.path(), 1536 << 10, &words);
     assert_eq!(code, Some(1), "{errors}");
-    assert!(errors.contains("names and attributes") && errors.contains("layer sha256:"), "{errors}");
+    assert!(
+        errors.contains("names and attributes") && errors.contains("layer sha256:"),
+        "{errors}"
+    );
     assert_eq!(left_in_the_lab(project.path()), 0);
 }

@@ -42,15 +42,25 @@ fn the_page_is_handed_to_the_desktop() {
     let page = fs::read_to_string(told).unwrap();
     let page = page.trim();
     assert!(page.ends_with("/page/index.html"), "{page}");
-    assert!(fs::read_to_string(page).unwrap().starts_with("<!DOCTYPE html>"));
+    assert!(
+        fs::read_to_string(page)
+            .unwrap()
+            .starts_with("<!DOCTYPE html>")
+    );
 }
 
 #[test]
 fn without_a_desktop_it_says_where_the_page_lies() {
     let project = project::committed();
     let (opened, said) = open(&project, &path(None));
-    assert!(!opened && said.contains("neither `xdg-open` nor `open`"), "{said}");
-    assert!(said.contains("mend: open /") && said.contains("/page/index.html"), "{said}");
+    assert!(
+        !opened && said.contains("neither `xdg-open` nor `open`"),
+        "{said}"
+    );
+    assert!(
+        said.contains("mend: open /") && said.contains("/page/index.html"),
+        "{said}"
+    );
 
     let (opened, said) = open(&project, &path(Some("exit 3")));
     assert!(!opened && said.contains("exit status: 3"), "{said}");

@@ -83,7 +83,10 @@ fn change(project: &TempDir, file: &str, key: &str, column: &str, value: &str) {
 
 fn machine(project: &TempDir) -> String {
     let text = fs::read_to_string(project.path().join("experiments/publish.toml")).unwrap();
-    let line = text.lines().find(|line| line.starts_with("machine")).unwrap();
+    let line = text
+        .lines()
+        .find(|line| line.starts_with("machine"))
+        .unwrap();
     line.split('"').nth(1).unwrap().to_owned()
 }
 
@@ -103,15 +106,27 @@ fn a_second_run_moves_nothing_and_a_changed_cell_is_found() {
     let leftover = charts.join("gin-was.svg");
     fs::write(&leftover, "").unwrap();
     let (code, _, stderr) = publish(&project, &["--check"]);
-    assert!(code == 1 && stderr.contains("gin-was.svg: nobody draws it"), "{stderr}");
+    assert!(
+        code == 1 && stderr.contains("gin-was.svg: nobody draws it"),
+        "{stderr}"
+    );
     publish(&project, &[]);
     assert!(!leftover.exists());
 
-    change(&project, "sizes.csv", "gin,alpine,linux/amd64", "transfer_bytes", "9663962");
+    change(
+        &project,
+        "sizes.csv",
+        "gin,alpine,linux/amd64",
+        "transfer_bytes",
+        "9663962",
+    );
     let (code, _, stderr) = publish(&project, &["--check"]);
     assert_eq!(code, 1, "{stderr}");
     assert!(stderr.contains("docs/charts/gin-bytes.svg:"), "{stderr}");
-    assert!(stderr.contains("9,663,961") && stderr.contains("9,663,962"), "{stderr}");
+    assert!(
+        stderr.contains("9,663,961") && stderr.contains("9,663,962"),
+        "{stderr}"
+    );
     assert!(stderr.contains("mend: cargo xtask publish"), "{stderr}");
     assert_eq!(svgs(&charts), first, "a check writes nothing");
 }
@@ -121,17 +136,30 @@ fn quick_rows_are_a_draft_and_a_draft_is_not_committed() {
     let project = project();
     let machine = machine(&project);
     let node = format!("{machine}/node.csv");
-    change(&project, &node, "gin,scratch,linux/amd64,unshaped,node_cold,tmpfs", "n", "5");
+    change(
+        &project,
+        &node,
+        "gin,scratch,linux/amd64,unshaped,node_cold,tmpfs",
+        "n",
+        "5",
+    );
     let (code, _, stderr) = publish(&project, &[]);
     assert_eq!(code, 1);
-    assert!(stderr.contains("gin/scratch unshaped node_cold: quick: 5 samples"), "{stderr}");
+    assert!(
+        stderr.contains("gin/scratch unshaped node_cold: quick: 5 samples"),
+        "{stderr}"
+    );
     assert!(stderr.contains("--draft"), "{stderr}");
 
     let (code, _, stderr) = publish(&project, &["--draft"]);
     assert_eq!(code, 0, "{stderr}");
     assert!(stderr.contains("draft: node.csv: gin/scratch"), "{stderr}");
     assert!(svgs(&project.path().join("docs/charts")).is_empty());
-    let apart = project.path().join("target/publish").join(machine).join("docs/charts");
+    let apart = project
+        .path()
+        .join("target/publish")
+        .join(machine)
+        .join("docs/charts");
     assert!(svgs(&apart).len() > 20);
 }
 

@@ -85,7 +85,8 @@
       // The address does not change where it is the same variant again.
       link.addEventListener("click", () => setTimeout(openVariant));
     }
-    openVariant();
+    // Once the browser has gone there itself, which takes the focus away.
+    addEventListener("load", () => setTimeout(openVariant));
   }
 
   // Numbers as `xtask/src/human.rs` writes them.

@@ -177,7 +177,11 @@ impl<'a> Folders<'a> {
 
     fn add(&mut self, file: &Distinct<'a>) {
         let folder = paths::split(file.path).0;
-        while self.open.last().is_some_and(|(path, _)| !holds(path, folder)) {
+        while self
+            .open
+            .last()
+            .is_some_and(|(path, _)| !holds(path, folder))
+        {
             self.close();
         }
         let known = self.open.last().map_or(0, |(path, _)| path.len());

@@ -56,11 +56,17 @@ impl Known {
     pub fn base(&self, layout: &Layout) -> Option<Base> {
         let own: Vec<&Digest> = layout.layers().iter().map(|it| &it.diff_id).collect();
         let mut chains: BTreeMap<_, Vec<&Digest>> = BTreeMap::new();
-        for row in self.layers.rows().filter(|row| row.origin == Some(Origin::Base)) {
+        for row in self
+            .layers
+            .rows()
+            .filter(|row| row.origin == Some(Origin::Base))
+        {
             let image = (row.suite.clone(), row.variant.clone(), row.platform.clone());
             chains.entry(image).or_default().extend(&row.diff_id);
         }
-        let below = chains.into_iter().filter(|(_, chain)| own.starts_with(chain));
+        let below = chains
+            .into_iter()
+            .filter(|(_, chain)| own.starts_with(chain));
         let (image, chain) = below.max_by_key(|(_, chain)| chain.len())?;
         Some(Base {
             name: self.sizes.get(&image)?.base.clone(),

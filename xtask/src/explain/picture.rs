@@ -78,7 +78,8 @@ impl<'a> Picture<'a> {
     fn identity(&self, application: Option<Application>) -> Identity {
         let layout = &self.source.layout;
         let config = layout.config().config().as_ref();
-        let words = |list: Option<&Option<Vec<String>>>| list.cloned().flatten().unwrap_or_default();
+        let words =
+            |list: Option<&Option<Vec<String>>>| list.cloned().flatten().unwrap_or_default();
         let text = |text: Option<&Option<String>>| text.cloned().flatten().unwrap_or_default();
         Identity {
             digest: self.if_packed(layout.digest().clone()),
@@ -212,7 +213,11 @@ impl<'a> Picture<'a> {
             ),
         };
         let there = matches!(self.walk.lookup(needs.as_bytes()), Ok(Some(_)));
-        let missing = if there { "" } else { "; the image has no such file, so it cannot start" };
+        let missing = if there {
+            ""
+        } else {
+            "; the image has no such file, so it cannot start"
+        };
         Some(format!("{what}{missing}"))
     }
 }

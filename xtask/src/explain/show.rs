@@ -28,7 +28,11 @@ pub fn text(report: &Report) -> String {
     text += &totals(&report.totals);
     section(&mut text, "Layers, lowest first", &layers(&report.layers));
     section(&mut text, "Largest files", &files(&report.largest_files));
-    section(&mut text, "Largest folders", &folders(&report.largest_folders));
+    section(
+        &mut text,
+        "Largest folders",
+        &folders(&report.largest_folders),
+    );
     if report.wasted.files > 0 {
         let title = format!(
             "Wasted: {} in {}",
@@ -103,7 +107,11 @@ fn totals(totals: &Totals) -> String {
         let split = totals.base_transfer_bytes.zip(totals.app_transfer_bytes);
         let of_base = split.zip(totals.base.as_ref());
         let part = of_base.map_or_else(String::new, |((base, app), name)| {
-            format!("   {} of the base {name}, {} of the Dockerfile", size(base), size(app))
+            format!(
+                "   {} of the base {name}, {} of the Dockerfile",
+                size(base),
+                size(app)
+            )
         });
         lines.push(("transfer bytes", bytes(transfer) + &part));
     } else if let Some(base) = &totals.base {
@@ -125,7 +133,15 @@ fn totals(totals: &Totals) -> String {
 
 fn layers(layers: &[Layer]) -> Grid {
     let mut grid = grid(
-        &["", "of", "transfer", "unpacked", "layer files", "wasted", "made by"],
+        &[
+            "",
+            "of",
+            "transfer",
+            "unpacked",
+            "layer files",
+            "wasted",
+            "made by",
+        ],
         &[0, 2, 3, 4, 5],
     );
     for layer in layers {
@@ -136,7 +152,10 @@ fn layers(layers: &[Layer]) -> Grid {
             size(layer.unpacked_bytes),
             size(layer.layer_file_bytes),
             or_nothing(layer.wasted_bytes),
-            front(layer.created_by.as_deref().unwrap_or_default(), CREATED_BY_CHARS_MAX),
+            front(
+                layer.created_by.as_deref().unwrap_or_default(),
+                CREATED_BY_CHARS_MAX,
+            ),
         ]);
     }
     grid
@@ -246,7 +265,13 @@ fn alternatives(found: &Alternatives) -> Grid {
 fn alternative(variant: &Alternative, profiles: &[&str]) -> Vec<String> {
     let mut cells = vec![
         variant.variant.clone(),
-        variant.base.clone(),
+        // The registry's name says nothing here.
+        variant
+            .base
+            .rsplit('/')
+            .next()
+            .unwrap_or_default()
+            .to_owned(),
         size(variant.transfer_bytes),
         difference(variant.transfer_difference_bytes),
         size(variant.unpacked_bytes),
@@ -268,7 +293,11 @@ fn alternative(variant: &Alternative, profiles: &[&str]) -> Vec<String> {
 }
 
 fn start_title(start: &Start) -> String {
-    let whose = if start.this_machine { "this machine" } else { "the published machine" };
+    let whose = if start.this_machine {
+        "this machine"
+    } else {
+        "the published machine"
+    };
     format!(
         "Its start on {} ({whose}), {}; medians",
         start.machine, start.data_root_fs
@@ -308,6 +337,9 @@ fn grid(header: &[&str], right: &[usize]) -> Grid {
 }
 
 fn section(text: &mut String, title: &str, grid: &Grid) {
+    if grid.row_count() == 0 {
+        return;
+    }
     let _ = writeln!(text, "\n{title}");
     for line in grid.lines() {
         let _ = writeln!(text, "{}", line.trim_end());
@@ -322,7 +354,11 @@ fn size(bytes: u64) -> String {
 }
 
 fn or_nothing(bytes: u64) -> String {
-    if bytes == 0 { String::new() } else { size(bytes) }
+    if bytes == 0 {
+        String::new()
+    } else {
+        size(bytes)
+    }
 }
 
 fn difference(bytes: i64) -> String {
@@ -345,9 +381,12 @@ fn back(path: &str) -> String {
     let too_many = path.chars().count().saturating_sub(PATH_CHARS_MAX);
     match too_many {
         0 => path.to_owned(),
-        _ => path.chars().skip(too_many).fold("…".to_owned(), |mut text, c| {
-            text.push(c);
-            text
-        }),
+        _ => path
+            .chars()
+            .skip(too_many)
+            .fold("…".to_owned(), |mut text, c| {
+                text.push(c);
+                text
+            }),
     }
 }

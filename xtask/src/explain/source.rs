@@ -86,8 +86,8 @@ impl Source {
 fn find_variant(project: &Project, name: &str) -> Result<(String, String)> {
     let platform = Platform::here().to_string();
     let load = || suite::load(project, &Selection::parse(&[name])?, &platform);
-    let suites = load()
-        .with_context(|| format!("`{name}` is no archive, no OCI layout and no variant"))?;
+    let suites =
+        load().with_context(|| format!("`{name}` is no archive, no OCI layout and no variant"))?;
     let suite = suites.first().context("a selection has a suite")?;
     let is_named = |variant: &&suite::Variant| {
         let full = format!("{}/{}", suite.name, variant.name);
@@ -95,7 +95,9 @@ fn find_variant(project: &Project, name: &str) -> Result<(String, String)> {
     };
     let Some(variant) = suite.variants.iter().find(is_named) else {
         let names = suite.variants.iter();
-        let names: Vec<_> = names.map(|it| format!("{}/{}", suite.name, it.name)).collect();
+        let names: Vec<_> = names
+            .map(|it| format!("{}/{}", suite.name, it.name))
+            .collect();
         bail!(
             "`{name}` is a suite; mend: name one of its variants: {}",
             names.join(", ")

@@ -44,7 +44,11 @@ fn top() -> Vec<u8> {
 }
 
 fn layout(folder: &Path) -> Layout {
-    image(folder, &[base(), top()], json!({"Entrypoint": ["/app"], "User": "app"}))
+    image(
+        folder,
+        &[base(), top()],
+        json!({"Entrypoint": ["/app"], "User": "app"}),
+    )
 }
 
 struct Workspace {
@@ -71,7 +75,11 @@ impl Workspace {
 
     fn variant(&self) -> Source {
         let layout = layout(&self.project.image("gin", "slim"));
-        Source::of("gin/slim", layout, Some(("gin".to_owned(), "slim".to_owned())))
+        Source::of(
+            "gin/slim",
+            layout,
+            Some(("gin".to_owned(), "slim".to_owned())),
+        )
     }
 
     /// Rows of gin/slim, which is the image, and of gin/tiny.
@@ -176,7 +184,9 @@ fn what_lies_in_an_image_is_found_to_the_byte() {
     let workspace = Workspace::new();
     let report = workspace.report(&workspace.variant());
     let files = report.largest_files.iter();
-    let files: Vec<_> = files.map(|it| (&*it.path, it.bytes, it.layer, it.names)).collect();
+    let files: Vec<_> = files
+        .map(|it| (&*it.path, it.bytes, it.layer, it.names))
+        .collect();
     assert_eq!(
         files,
         [
@@ -200,7 +210,12 @@ fn what_lies_in_an_image_is_found_to_the_byte() {
             ("/srv", 1_200, 2),
         ]
     );
-    let wasted: Vec<_> = report.wasted.largest.iter().map(|it| (&*it.path, it.how)).collect();
+    let wasted: Vec<_> = report
+        .wasted
+        .largest
+        .iter()
+        .map(|it| (&*it.path, it.how))
+        .collect();
     assert_eq!(
         wasted,
         [
@@ -208,15 +223,27 @@ fn what_lies_in_an_image_is_found_to_the_byte() {
             ("/var/cache", report::How::Deleted),
         ]
     );
-    assert_eq!((report.wasted.bytes, report.layers[0].wasted_bytes), (3_000, 3_000));
+    assert_eq!(
+        (report.wasted.bytes, report.layers[0].wasted_bytes),
+        (3_000, 3_000)
+    );
     assert_eq!(report.wasted.bytes, report.totals.wasted_bytes);
     let [copies] = &report.duplicates.largest[..] else {
         panic!("{:?}", report.duplicates);
     };
-    assert_eq!((copies.copies, &copies.paths[..]), (2, &["/srv/one".to_owned(), "/srv/two".to_owned()][..]));
-    assert_eq!((report.duplicates.bytes, copies.sha256.clone()), (600, Digest::of([b'1'; 600])));
+    assert_eq!(
+        (copies.copies, &copies.paths[..]),
+        (2, &["/srv/one".to_owned(), "/srv/two".to_owned()][..])
+    );
+    assert_eq!(
+        (report.duplicates.bytes, copies.sha256.clone()),
+        (600, Digest::of([b'1'; 600]))
+    );
     let app = report.identity.application.unwrap();
-    assert_eq!((app.linking, app.needs.as_deref()), (report::Linking::Script, Some("/bin/sh")));
+    assert_eq!(
+        (app.linking, app.needs.as_deref()),
+        (report::Linking::Script, Some("/bin/sh"))
+    );
     // Neither a base nor sizes are known, and /bin/sh is not there.
     assert_eq!(report.notes.len(), 4, "{:?}", report.notes);
 }
@@ -226,8 +253,8 @@ fn the_longest_known_base_below_an_image_is_its_base() {
     let workspace = Workspace::new().with_results();
     let folder = workspace.project.root().join("strange");
     let known = Known::load(&workspace.project).unwrap();
-    let base = known.base(&layout(&folder)).unwrap();
-    assert_eq!((&*base.name, base.layers), ("debian:slim", 1));
+    let found = known.base(&layout(&folder)).unwrap();
+    assert_eq!((&*found.name, found.layers), ("debian:slim", 1));
     let other = image(&folder, &[top(), base()], json!({}));
     assert_eq!(known.base(&other), None);
 }
@@ -240,12 +267,12 @@ fn a_person_sees_all_of_it_on_one_screen() {
     let text = show::text(&workspace.report(&source)).replace(&machine, "MACHINE");
     insta::assert_snapshot!(text, @r#"
     gin/slim
-      platform    linux/amd64
-      digest      sha256:cf6b4134b4540e5d6de12fb2d2a1c250c257dfce8d33e0d94e3f282cc3a81986
-      image ID    sha256:6577b59fcdd46a2b09ca3960f199800e9e9e98694def0e377e6b95034463591b
-      entrypoint  ["/app"]
-      user        app
-      application /app, 20 B, sha256 a277a3500d80, a script
+      platform     linux/amd64
+      digest       sha256:cf6b4134b4540e5d6de12fb2d2a1c250c257dfce8d33e0d94e3f282cc3a81986
+      image ID     sha256:6577b59fcdd46a2b09ca3960f199800e9e9e98694def0e377e6b95034463591b
+      entrypoint   ["/app"]
+      user         app
+      application  /app, 20 B, sha256 a277a3500d80, a script
 
       transfer bytes             4,481   3,295 B of the base debian:slim, 1,186 B of the Dockerfile
       unpacked bytes           318,976
@@ -255,28 +282,28 @@ fn a_person_sees_all_of_it_on_one_screen() {
       files                          7
 
     Layers, lowest first
-          of     transfer   unpacked     files    wasted   made by
-    ────────────────────────────────────────────────────────────────
-      1   base    3,295 B     0.3 MB    0.3 MB   3,000 B
-      2   app       319 B    8,192 B   3,221 B
+          of     transfer    unpacked   layer files    wasted   made by
+    ─────────────────────────────────────────────────────────────────────
+      1   base    3,295 B   310,784 B     307,000 B   3,000 B
+      2   app       319 B     8,192 B       3,221 B
 
     Largest files
-         size   layer   path
-    ──────────────────────────────────────────────────────────
-       0.3 MB       1   /usr/lib/a.so  (one of 2 hard links)
-      4,000 B       1   /usr/lib/deep/b.so
-      2,001 B       2   /usr/share/doc
-        600 B       2   /srv/one
-        600 B       2   /srv/two
-         20 B       2   /app
+           size   layer   path
+    ────────────────────────────────────────────────────────────
+      300,000 B       1   /usr/lib/a.so  (one of 2 hard links)
+        4,000 B       1   /usr/lib/deep/b.so
+        2,001 B       2   /usr/share/doc
+          600 B       2   /srv/one
+          600 B       2   /srv/two
+           20 B       2   /app
 
     Largest folders
-         size   files   path            from layers
-    ─────────────────────────────────────────────────
-       0.3 MB       2   /usr/lib        1
-      4,000 B       1   /usr/lib/deep   1
-      2,001 B       1   /usr/share      2
-      1,200 B       2   /srv            2
+           size   files   path            from layers
+    ───────────────────────────────────────────────────
+      304,000 B       2   /usr/lib        1
+        4,000 B       1   /usr/lib/deep   1
+        2,001 B       1   /usr/share      2
+        1,200 B       2   /srv            2
 
     Wasted: 3,000 B in 2 files
          size   layer   by layer                 path
@@ -291,11 +318,11 @@ fn a_person_sees_all_of_it_on_one_screen() {
                        /srv/two
 
     gin on other bases
-      variant   base          transfer             unpacked                pull   node cold       pull   node cold   application
-                                                                        100mbit     100mbit   unshaped    unshaped
-    ────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
-      tiny      scratch         0.2 MB   -0.7 MB     0.6 MB   -2.1 MB                           100 ms      250 ms   another build
-      slim      debian:slim     0.9 MB               2.7 MB              900 ms      1.05 s     400 ms      550 ms   the same
+      variant   base           transfer                 unpacked                pull   node cold       pull   node cold   application
+                                                                             100mbit     100mbit   unshaped    unshaped
+    ─────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+      tiny      scratch       200,000 B   -700,000 B   600,000 B   -2.1 MB                           100 ms      250 ms   another build
+      slim      debian:slim   900,000 B                   2.7 MB              900 ms      1.05 s     400 ms      550 ms   the same
 
     Its start on MACHINE (this machine), tmpfs; medians
       scenario    profile     total   resolve   download     tail   create   engine       app
@@ -313,7 +340,11 @@ fn a_person_sees_all_of_it_on_one_screen() {
 fn a_name_that_acts_on_a_terminal_is_shown_and_not_obeyed() {
     let workspace = Workspace::new();
     let tar = Tar::new().file("evil\u{1b}[2J\n", "x").finish();
-    let layout = image(&workspace.project.root().join("evil"), &[tar], json!({"User": "\u{1b}c"}));
+    let layout = image(
+        &workspace.project.root().join("evil"),
+        &[tar],
+        json!({"User": "\u{1b}c"}),
+    );
     let source = Source::of("evil", layout, None);
     let text = crate::human::printable(&show::text(&workspace.report(&source)));
     assert!(!text.contains('\u{1b}'), "{text}");

@@ -55,7 +55,10 @@ impl Timings {
             let mut node = rows(Table::load(&paths::node(&folder))?, is_ours);
             let is_own = |row: &NodeRow| row.variant == variant && row.scenario == NODE_COLD;
             let mut own = node.iter().filter(|row| is_own(row));
-            let first = own.clone().find(|row| row.data_root_fs == fs).or(own.next());
+            let first = own
+                .clone()
+                .find(|row| row.data_root_fs == fs)
+                .or(own.next());
             let Some(data_root_fs) = first.map(|row| row.data_root_fs.clone()) else {
                 continue;
             };
@@ -81,9 +84,7 @@ impl Timings {
     pub fn of_variant(&self, variant: &str) -> Vec<Times> {
         let beside = |own: &NodeRow| {
             let row = self.node.iter().find(|row| {
-                row.variant == variant
-                    && row.profile == own.profile
-                    && row.session == own.session
+                row.variant == variant && row.profile == own.profile && row.session == own.session
             })?;
             Some(Times {
                 profile: row.profile.clone(),

@@ -82,7 +82,13 @@ mod tests {
     fn what_is_taken_is_gone_and_what_is_not_there_stays_untaken() {
         let budget = Budget::of(0, 10);
         budget.read(7).unwrap();
-        assert!(budget.read(4).unwrap_err().to_string().contains("unpack to more"));
+        assert!(
+            budget
+                .read(4)
+                .unwrap_err()
+                .to_string()
+                .contains("unpack to more")
+        );
         budget.read(3).unwrap();
     }
 }

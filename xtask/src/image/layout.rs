@@ -305,7 +305,10 @@ impl Manifests {
 /// What the image was called where it was saved.
 fn name_of(descriptor: &Descriptor) -> Option<String> {
     let annotations = descriptor.annotations().as_ref()?;
-    let keys = ["io.containerd.image.name", "org.opencontainers.image.ref.name"];
+    let keys = [
+        "io.containerd.image.name",
+        "org.opencontainers.image.ref.name",
+    ];
     let name = keys.iter().find_map(|&key| annotations.get(key))?;
     Some(paths::shown(name.as_bytes()))
 }

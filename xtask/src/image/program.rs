@@ -122,9 +122,15 @@ mod tests {
             "{test_program:?}"
         );
         for (head, expected) in [
-            (elf(3, b"/lib/ld.so\0"), Program::Dynamic("/lib/ld.so".to_owned())),
+            (
+                elf(3, b"/lib/ld.so\0"),
+                Program::Dynamic("/lib/ld.so".to_owned()),
+            ),
             (elf(1, b""), Program::Static),
-            (b"#! /bin/sh -e\necho".to_vec(), Program::Script("/bin/sh".to_owned())),
+            (
+                b"#! /bin/sh -e\necho".to_vec(),
+                Program::Script("/bin/sh".to_owned()),
+            ),
             (b"#!".to_vec(), Program::Script(String::new())),
             (b"plain text".to_vec(), Program::Unknown),
             (Vec::new(), Program::Unknown),

@@ -186,5 +186,8 @@ pub fn docker_tar(layers: &[Vec<u8>], run: Value) -> (Tar, Value) {
             .file(&format!("{number}/VERSION"), "1.0")
             .file(&names[number], layer);
     }
-    (tar, json!({"Config": name, "RepoTags": ["app:1"], "Layers": names}))
+    (
+        tar,
+        json!({"Config": name, "RepoTags": ["app:1"], "Layers": names}),
+    )
 }

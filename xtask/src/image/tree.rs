@@ -173,10 +173,7 @@ pub fn remove<T>(names: &mut BTreeMap<Arc<[u8]>, T>, path: &[u8]) -> Vec<(Arc<[u
 }
 
 /// Removes everything below a folder, not the folder, and returns it.
-pub fn remove_below<T>(
-    names: &mut BTreeMap<Arc<[u8]>, T>,
-    folder: &[u8],
-) -> Vec<(Arc<[u8]>, T)> {
+pub fn remove_below<T>(names: &mut BTreeMap<Arc<[u8]>, T>, folder: &[u8]) -> Vec<(Arc<[u8]>, T)> {
     if folder.is_empty() {
         let root = names.remove_entry(folder);
         let below = mem::replace(names, root.into_iter().collect());

@@ -323,7 +323,11 @@ impl Walk {
             };
             for (path, place) in gone {
                 let again = self.layers[layer].tree.get(&path).is_some();
-                let how = if again { How::Overwritten } else { How::Deleted };
+                let how = if again {
+                    How::Overwritten
+                } else {
+                    How::Deleted
+                };
                 self.note(layer_u32, how, path, place);
             }
         }

@@ -90,11 +90,15 @@ fn costs<'a>(evidence: &'a Evidence, suite: &'a Suite) -> impl Iterator<Item = F
             .iter()
             .any(|row| row.suite == suite.name && row.variant == variant.name)
     };
-    suite.variants.iter().filter(missing).map(|variant| Finding {
-        what: format!("cost.csv: {}/{}: no row", suite.name, variant.name),
-        mend: "cargo xtask cost".to_owned(),
-        is_draft: true,
-    })
+    suite
+        .variants
+        .iter()
+        .filter(missing)
+        .map(|variant| Finding {
+            what: format!("cost.csv: {}/{}: no row", suite.name, variant.name),
+            mend: "cargo xtask cost".to_owned(),
+            is_draft: true,
+        })
 }
 
 fn node(evidence: &Evidence, suite: &Suite, profile: &str) -> Vec<Finding> {
@@ -155,10 +159,13 @@ impl<'a> State<'a> {
     fn fault(&self) -> Option<(String, &'static str)> {
         let full = u64::from(FULL_BLOCKS_MIN);
         match self {
-            Self { error: Some(word), .. } => Some((word.to_string(), "")),
-            Self { stale: true, .. } => {
-                Some(("stale: its inputs moved since it was measured".to_owned(), ""))
-            }
+            Self {
+                error: Some(word), ..
+            } => Some((word.to_string(), "")),
+            Self { stale: true, .. } => Some((
+                "stale: its inputs moved since it was measured".to_owned(),
+                "",
+            )),
             Self { noisy: true, .. } => Some((
                 "noisy: other work disturbed the session".to_owned(),
                 " --refresh",
@@ -263,21 +270,33 @@ mod tests {
         evidence.start[0].stale.0 = true;
         let (published, drafted) = said(&evidence);
         let published = published.unwrap();
-        assert!(published.contains("start.csv") && published.contains("stale"), "{published}");
+        assert!(
+            published.contains("start.csv") && published.contains("stale"),
+            "{published}"
+        );
         assert_eq!(drafted, None);
 
         let mut evidence = fit_evidence();
         evidence.start[0].noisy.0 = true;
         let published = said(&evidence).0.unwrap();
-        assert!(published.contains("noisy") && published.contains("--refresh"), "{published}");
+        assert!(
+            published.contains("noisy") && published.contains("--refresh"),
+            "{published}"
+        );
     }
 
     #[test]
     fn missing_rows_are_named() {
         let mut evidence = fit_evidence();
-        evidence.node.retain(|row| row.profile != "100mbit" || row.suite != "gin");
-        evidence.cost.retain(|row| row.variant != "scratch" || row.suite != "gin");
-        evidence.sizes.retain(|row| row.variant != "alpine" || row.suite != "gin");
+        evidence
+            .node
+            .retain(|row| row.profile != "100mbit" || row.suite != "gin");
+        evidence
+            .cost
+            .retain(|row| row.variant != "scratch" || row.suite != "gin");
+        evidence
+            .sizes
+            .retain(|row| row.variant != "alpine" || row.suite != "gin");
         let (published, drafted) = said(&evidence);
         let published = published.unwrap();
         for line in [
@@ -299,7 +318,10 @@ mod tests {
         assert!(!drafted.contains("--draft"), "{drafted}");
 
         let mut evidence = fit_evidence();
-        let row = evidence.node.iter_mut().find(|row| row.scenario == "node_cold");
+        let row = evidence
+            .node
+            .iter_mut()
+            .find(|row| row.scenario == "node_cold");
         row.unwrap().session = "00000000".to_owned();
         let drafted = said(&evidence).1.unwrap();
         assert!(drafted.contains("do not compare"), "{drafted}");

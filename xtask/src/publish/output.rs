@@ -75,7 +75,10 @@ pub fn check(project: &Project, charts: &Path, outputs: &[Output]) -> Result<Exi
         stale += 1;
     }
     for path in leftovers(charts, outputs)? {
-        eprintln!("{}: nobody draws it any more", shown(&path, project.root()).display());
+        eprintln!(
+            "{}: nobody draws it any more",
+            shown(&path, project.root()).display()
+        );
         stale += 1;
     }
     if stale == 0 {
@@ -159,7 +162,10 @@ mod tests {
 
     #[test]
     fn a_difference_names_the_line_and_shows_both_numbers() {
-        let told = difference(b"a\n  <title>gin: 9.7 MB</title>\n", b"a\n  <title>gin: 9.8 MB</title>\n");
+        let told = difference(
+            b"a\n  <title>gin: 9.7 MB</title>\n",
+            b"a\n  <title>gin: 9.8 MB</title>\n",
+        );
         assert_eq!(
             told,
             ":2:\n  it says          <title>gin: 9.7 MB</title>\n  \
@@ -169,7 +175,10 @@ mod tests {
         let told = difference(long.as_bytes(), long.replace("9.7", "9.8").as_bytes());
         assert!(told.contains("9.7") && told.contains("9.8"), "{told}");
         assert!(told.chars().count() < 600, "{told}");
-        assert_eq!(difference(b"a\nb\n", b"a\n"), ":2: more text than results/ says");
+        assert_eq!(
+            difference(b"a\nb\n", b"a\n"),
+            ":2: more text than results/ says"
+        );
         assert!(difference(b"a\n", b"a\nb\n").starts_with(":2:"));
         assert_eq!(difference(b"\xff", b"a"), ": differs");
     }

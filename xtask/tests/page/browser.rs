@@ -140,13 +140,18 @@ impl Browser {
         let parameters =
             json!({"expression": expression, "returnByValue": true, "awaitPromise": true});
         let answer = self.ask("Runtime.evaluate", parameters);
-        assert!(answer["exceptionDetails"].is_null(), "{expression}: {answer}");
+        assert!(
+            answer["exceptionDetails"].is_null(),
+            "{expression}: {answer}"
+        );
         answer["result"]["value"].clone()
     }
 
     pub fn text(&mut self, expression: &str) -> String {
         let seen = self.see(expression);
-        seen.as_str().unwrap_or_else(|| panic!("{expression}: {seen}")).to_owned()
+        seen.as_str()
+            .unwrap_or_else(|| panic!("{expression}: {seen}"))
+            .to_owned()
     }
 
     pub fn holds(&mut self, expression: &str) -> bool {

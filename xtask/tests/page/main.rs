@@ -22,15 +22,39 @@ type Test = fn(&Chromium, &Path);
 
 const TESTS: [(&str, Test); 10] = [
     ("a_head_sorts_by_click", reading::a_head_sorts_by_click),
-    ("a_head_sorts_by_keyboard", reading::a_head_sorts_by_keyboard),
-    ("a_variant_opens_by_click", reading::a_variant_opens_by_click),
-    ("a_variant_opens_by_keyboard", reading::a_variant_opens_by_keyboard),
-    ("an_address_opens_its_variant", reading::an_address_opens_its_variant),
+    (
+        "a_head_sorts_by_keyboard",
+        reading::a_head_sorts_by_keyboard,
+    ),
+    (
+        "a_variant_opens_by_click",
+        reading::a_variant_opens_by_click,
+    ),
+    (
+        "a_variant_opens_by_keyboard",
+        reading::a_variant_opens_by_keyboard,
+    ),
+    (
+        "an_address_opens_its_variant",
+        reading::an_address_opens_its_variant,
+    ),
     ("a_phone_is_wide_enough", reading::a_phone_is_wide_enough),
-    ("both_languages_and_both_schemes", reading::both_languages_and_both_schemes),
-    ("without_script_all_is_readable", reading::without_script_all_is_readable),
-    ("the_slider_moves_time_and_the_fields_cost", numbers::the_slider_moves_time_and_the_fields_cost),
-    ("the_script_computes_what_rust_does", numbers::the_script_computes_what_rust_does),
+    (
+        "both_languages_and_both_schemes",
+        reading::both_languages_and_both_schemes,
+    ),
+    (
+        "without_script_all_is_readable",
+        reading::without_script_all_is_readable,
+    ),
+    (
+        "the_slider_moves_time_and_the_fields_cost",
+        numbers::the_slider_moves_time_and_the_fields_cost,
+    ),
+    (
+        "the_script_computes_what_rust_does",
+        numbers::the_script_computes_what_rust_does,
+    ),
 ];
 
 fn main() -> ExitCode {

@@ -29,8 +29,14 @@ pub fn the_slider_moves_time_and_the_fields_cost(chromium: &Chromium, page: &Pat
     let before = lines(&mut browser);
     browser.tab_to("#speed");
     browser.press("ArrowLeft", 6);
-    assert_eq!(browser.text("document.querySelector('output').textContent"), "10 Mbit/s");
-    assert_eq!(browser.text("document.activeElement.getAttribute('aria-valuetext')"), "10 Mbit/s");
+    assert_eq!(
+        browser.text("document.querySelector('output').textContent"),
+        "10 Mbit/s"
+    );
+    assert_eq!(
+        browser.text("document.activeElement.getAttribute('aria-valuetext')"),
+        "10 Mbit/s"
+    );
     let slow = lines(&mut browser);
     for (before, slow) in before.iter().zip(&slow) {
         assert_ne!(before[1], slow[1], "{} takes longer", slow[0]);
@@ -59,25 +65,48 @@ pub fn the_script_computes_what_rust_does(chromium: &Chromium, page: &Path) {
     // What stands there before any script is Rust's, and stays when one computes it.
     let mut browser = Browser::start(chromium, page);
     browser.set_width(DESKTOP);
-    browser.ask("Emulation.setScriptExecutionDisabled", json!({"value": true}));
+    browser.ask(
+        "Emulation.setScriptExecutionDisabled",
+        json!({"value": true}),
+    );
     browser.load("");
     let written = lines(&mut browser);
-    browser.ask("Emulation.setScriptExecutionDisabled", json!({"value": false}));
+    browser.ask(
+        "Emulation.setScriptExecutionDisabled",
+        json!({"value": false}),
+    );
     browser.load("");
     assert_eq!(lines(&mut browser), written);
     assert!(written.len() > 10, "{written:?}");
 
-    let speeds = browser.see("JSON.parse(document.getElementById('model').textContent).speeds_mbit");
+    let speeds =
+        browser.see("JSON.parse(document.getElementById('model').textContent).speeds_mbit");
     let ways = browser.see("JSON.parse(document.getElementById('model').textContent).ways");
     let usages = [
-        Usage { versions: 1, pulls: 0, nodes: 0 },
-        Usage { versions: 7, pulls: 333, nodes: 41 },
-        Usage { versions: 1_000_000, pulls: 1_000_000, nodes: 1_000_000 },
+        Usage {
+            versions: 1,
+            pulls: 0,
+            nodes: 0,
+        },
+        Usage {
+            versions: 7,
+            pulls: 333,
+            nodes: 41,
+        },
+        Usage {
+            versions: 1_000_000,
+            pulls: 1_000_000,
+            nodes: 1_000_000,
+        },
     ];
     for (place, speed) in speeds.as_array().unwrap().iter().enumerate() {
         set(&mut browser, "speed", place as u64);
         for it in lines(&mut browser) {
-            assert_eq!(it[1], time(&evidence, &it[0], speed.as_f64().unwrap()), "{it:?} {speed}");
+            assert_eq!(
+                it[1],
+                time(&evidence, &it[0], speed.as_f64().unwrap()),
+                "{it:?} {speed}"
+            );
         }
     }
     for usage in usages {
@@ -88,7 +117,11 @@ pub fn the_script_computes_what_rust_does(chromium: &Chromium, page: &Path) {
         for (place, way) in ways.as_array().unwrap().iter().enumerate() {
             set(&mut browser, "way", place as u64);
             for it in lines(&mut browser) {
-                assert_eq!(it[2], cost_of(&costs, &it[0], way), "{it:?} {usage:?} {way}");
+                assert_eq!(
+                    it[2],
+                    cost_of(&costs, &it[0], way),
+                    "{it:?} {usage:?} {way}"
+                );
             }
         }
     }
@@ -105,7 +138,9 @@ fn set(browser: &mut Browser, control: &str, value: u64) {
 fn time(evidence: &Evidence, name: &str, mbit: f64) -> String {
     let (suite, variant) = name.split_once('/').unwrap();
     let size = evidence.size(suite, variant).unwrap();
-    let node = evidence.node(suite, variant, "unshaped", "node_cold").unwrap();
+    let node = evidence
+        .node(suite, variant, "unshaped", "node_cold")
+        .unwrap();
     let model = LinkModel::of(size, node).unwrap();
     human::time(model.node_total_us(mbit).round() as u64)
 }

@@ -19,15 +19,26 @@ fn column(browser: &mut Browser, place: usize) -> Vec<Vec<f64>> {
 }
 
 fn is_sorted(column: &[Vec<f64>], descending: bool) -> bool {
-    assert!(column.len() > 1 && column.iter().all(|it| it.len() > 4), "{column:?}");
+    assert!(
+        column.len() > 1 && column.iter().all(|it| it.len() > 4),
+        "{column:?}"
+    );
     column.iter().all(|suite| {
-        suite.windows(2).all(|pair| if descending { pair[0] >= pair[1] } else { pair[0] <= pair[1] })
+        suite.windows(2).all(|pair| {
+            if descending {
+                pair[0] >= pair[1]
+            } else {
+                pair[0] <= pair[1]
+            }
+        })
     })
 }
 
 fn sort_of(browser: &mut Browser, place: usize) -> String {
     let head = format!(".all thead th:nth-child({})", place + 1);
-    browser.text(&format!("document.querySelector('{head}').getAttribute('aria-sort') ?? ''"))
+    browser.text(&format!(
+        "document.querySelector('{head}').getAttribute('aria-sort') ?? ''"
+    ))
 }
 
 pub fn a_head_sorts_by_click(chromium: &Chromium, page: &Path) {
@@ -38,15 +49,25 @@ pub fn a_head_sorts_by_click(chromium: &Chromium, page: &Path) {
         let head = format!(".all thead th:nth-child({}) button", place + 1);
         browser.click(&head);
         assert_eq!(sort_of(&mut browser, place), "ascending");
-        assert!(is_sorted(&column(&mut browser, place), false), "column {place}");
+        assert!(
+            is_sorted(&column(&mut browser, place), false),
+            "column {place}"
+        );
         browser.click(&head);
         assert_eq!(sort_of(&mut browser, place), "descending");
-        assert!(is_sorted(&column(&mut browser, place), true), "column {place}");
+        assert!(
+            is_sorted(&column(&mut browser, place), true),
+            "column {place}"
+        );
         let sorted = "document.querySelectorAll('.all [aria-sort]').length";
         assert_eq!(browser.see(sorted), json!(1), "one column sorts");
     }
     let first = "document.querySelector('.all tbody').rows[0].className";
-    assert_eq!(browser.text(first), "of-suite", "the suite's name stays above its rows");
+    assert_eq!(
+        browser.text(first),
+        "of-suite",
+        "the suite's name stays above its rows"
+    );
     browser.close();
 }
 
@@ -64,7 +85,9 @@ pub fn a_head_sorts_by_keyboard(chromium: &Chromium, page: &Path) {
 
 fn is_open(browser: &mut Browser, name: &str) -> bool {
     let details = format!("document.getElementById('{name}')");
-    browser.holds(&format!("{details}.open && {details}.contains(document.activeElement)"))
+    browser.holds(&format!(
+        "{details}.open && {details}.contains(document.activeElement)"
+    ))
 }
 
 pub fn a_variant_opens_by_click(chromium: &Chromium, page: &Path) {
@@ -74,7 +97,12 @@ pub fn a_variant_opens_by_click(chromium: &Chromium, page: &Path) {
     settle(&mut browser);
     assert!(is_open(&mut browser, "gin/scratch"));
     let seen = browser.text("document.getElementById('gin/scratch').innerText");
-    for part in ["COPY /app/main /", "download", "wasted", "cargo xtask explain gin/scratch"] {
+    for part in [
+        "COPY /app/main /",
+        "download",
+        "wasted",
+        "cargo xtask explain gin/scratch",
+    ] {
         assert!(seen.contains(part), "no {part} in {seen}");
     }
     // Closed again, the same link opens it again.
@@ -98,7 +126,10 @@ pub fn a_variant_opens_by_keyboard(chromium: &Chromium, page: &Path) {
     settle(&mut browser);
     assert!(is_open(&mut browser, "axum/alpine"));
     browser.press("Enter", 1);
-    assert!(!is_open(&mut browser, "axum/alpine"), "the focus is on what closes it");
+    assert!(
+        !is_open(&mut browser, "axum/alpine"),
+        "the focus is on what closes it"
+    );
     browser.close();
 }
 
@@ -106,10 +137,12 @@ pub fn an_address_opens_its_variant(chromium: &Chromium, page: &Path) {
     let mut browser = Browser::start(chromium, page);
     browser.set_width(DESKTOP);
     browser.load("#gin/alpine");
+    settle(&mut browser);
     assert!(is_open(&mut browser, "gin/alpine"));
     let top = browser.see("document.getElementById('gin/alpine').getBoundingClientRect().top");
     assert!((0.0..100.0).contains(&top.as_f64().unwrap()), "{top}");
     browser.load("#%3Cb%3E");
+    settle(&mut browser);
     assert!(browser.holds("document.querySelector('details[open]') === null"));
     browser.close();
 }
@@ -132,9 +165,11 @@ pub fn a_phone_is_wide_enough(chromium: &Chromium, page: &Path) {
 pub fn both_languages_and_both_schemes(chromium: &Chromium, page: &Path) {
     let mut browser = Browser::open(chromium, page, DESKTOP);
     let heading = "document.querySelector('h1').innerText";
-    let colours = "getComputedStyle(document.body).color + getComputedStyle(document.body).backgroundColor";
+    let colours =
+        "getComputedStyle(document.body).color + getComputedStyle(document.body).backgroundColor";
     assert!(browser.text(heading).starts_with("What does"));
-    let charts = "[...document.querySelectorAll('figure svg')].filter((it) => it.checkVisibility()).length";
+    let charts =
+        "[...document.querySelectorAll('figure svg')].filter((it) => it.checkVisibility()).length";
     let shown = browser.see(charts);
     browser.tab_to("input[name=language]");
     browser.press("ArrowRight", 1);
@@ -149,7 +184,10 @@ pub fn both_languages_and_both_schemes(chromium: &Chromium, page: &Path) {
 
 pub fn without_script_all_is_readable(chromium: &Chromium, page: &Path) {
     let mut browser = Browser::start(chromium, page);
-    browser.ask("Emulation.setScriptExecutionDisabled", json!({"value": true}));
+    browser.ask(
+        "Emulation.setScriptExecutionDisabled",
+        json!({"value": true}),
+    );
     browser.set_width(DESKTOP);
     browser.load("");
     let buttons = "document.querySelectorAll('.all thead button').length";
@@ -161,6 +199,10 @@ pub fn without_script_all_is_readable(chromium: &Chromium, page: &Path) {
     browser.click("details[id='gin/scratch'] summary");
     assert!(browser.holds("document.getElementById('gin/scratch').innerText.includes('COPY')"));
     browser.click("label[for=language-ko]");
-    assert!(browser.text("document.querySelector('h1').innerText").starts_with("Base image"));
+    assert!(
+        browser
+            .text("document.querySelector('h1').innerText")
+            .starts_with("Base image")
+    );
     browser.close();
 }

@@ -79,8 +79,17 @@ fn equal_layers_may_be_links_to_each_other_and_layers_may_be_packed() {
         .file(manifest["Config"].as_str().unwrap(), document.to_string());
     let found = read_in(folder.path(), &saved(tar, json!([manifest]))).unwrap();
     let layers = found.layout.layers();
-    assert!(layers.iter().all(|it| it.codec == Codec::Gzip && it.digest == layers[0].digest));
-    assert_eq!(measure(&found.layout, &Default::default()).unwrap().content_bytes, 8);
+    assert!(
+        layers
+            .iter()
+            .all(|it| it.codec == Codec::Gzip && it.digest == layers[0].digest)
+    );
+    assert_eq!(
+        measure(&found.layout, &Default::default())
+            .unwrap()
+            .content_bytes,
+        8
+    );
 }
 
 #[test]
@@ -100,15 +109,39 @@ fn what_manifest_json_gets_wrong_is_named() {
     to_loop["Layers"][0] = json!("a/x");
     let other = json!({"Config": "x", "RepoTags": ["b:2"], "Layers": []});
     for (archive, causes) in [
-        (Tar::new().file("x", "y").finish(), ["neither index.json", "docker save"]),
-        (saved(Tar::new(), json!({})), ["malformed manifest.json", ""]),
-        (saved(archive().0, json!([manifest, other])), ["2 images (app:1, b:2)", ""]),
-        (changed("Config", json!("../../etc/passwd")), ["`../../etc/passwd`", "climbs out"]),
-        (changed("Config", json!("absent.json")), ["config", "missing from the archive"]),
-        (changed("Layers", json!(["0/layer.tar"])), ["2 diff IDs for 1 layers", ""]),
-        (changed("Layers", json!(["0/layer.tar", "absent"])), ["layer 2", "`absent`"]),
+        (
+            Tar::new().file("x", "y").finish(),
+            ["neither index.json", "docker save"],
+        ),
+        (
+            saved(Tar::new(), json!({})),
+            ["malformed manifest.json", ""],
+        ),
+        (
+            saved(archive().0, json!([manifest, other])),
+            ["2 images (app:1, b:2)", ""],
+        ),
+        (
+            changed("Config", json!("../../etc/passwd")),
+            ["`../../etc/passwd`", "climbs out"],
+        ),
+        (
+            changed("Config", json!("absent.json")),
+            ["config", "missing from the archive"],
+        ),
+        (
+            changed("Layers", json!(["0/layer.tar"])),
+            ["2 diff IDs for 1 layers", ""],
+        ),
+        (
+            changed("Layers", json!(["0/layer.tar", "absent"])),
+            ["layer 2", "`absent`"],
+        ),
         (forged, [config.as_str(), "have the digest"]),
-        (saved(looped, json!([to_loop])), ["layer 1", "symbolic links"]),
+        (
+            saved(looped, json!([to_loop])),
+            ["layer 1", "symbolic links"],
+        ),
     ] {
         let error = read(&archive).unwrap_err();
         assert!(causes.iter().all(|cause| error.contains(cause)), "{error}");
@@ -124,7 +157,10 @@ fn another_platform_than_the_archives_own_is_refused() {
     let arm: Platform = "linux/arm64".parse().unwrap();
     let read = |choice| read_archive(&file, &folder.path().join("image"), choice);
     let error = format!("{:#}", read(Choice::For(&arm)).unwrap_err());
-    assert!(error.contains("no image for linux/arm64, but for linux/amd64"), "{error}");
+    assert!(
+        error.contains("no image for linux/arm64, but for linux/amd64"),
+        "{error}"
+    );
     assert!(read(Choice::Preferably(&arm)).is_ok());
 }
 

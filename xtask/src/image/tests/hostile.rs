@@ -78,7 +78,11 @@ fn entries_that_no_engine_would_unpack_are_named() {
             "long/",
             "longer than",
         ),
-        (Tar::new().file(&"deep/".repeat(300), "x"), "deep/", "deeper than"),
+        (
+            Tar::new().file(&"deep/".repeat(300), "x"),
+            "deep/",
+            "deeper than",
+        ),
         (
             Tar::new().entry(EntryType::Regular, "bait", "", b"", |header| {
                 header.as_old_mut().size = [0xff; 12];
@@ -150,14 +154,20 @@ fn absurd_sizes_are_refused_before_anything_is_allocated() {
 
 #[test]
 fn a_size_that_is_smaller_than_the_contents_makes_no_entry_of_them() {
-    let tar = Tar::new().file("bait", [b'x'; 2000]).file("next", "x").finish();
+    let tar = Tar::new()
+        .file("bait", [b'x'; 2000])
+        .file("next", "x")
+        .finish();
     let mut header = tar::Header::new_gnu();
     header.as_mut_bytes().copy_from_slice(&tar[..512]);
     header.set_size(1000);
     header.set_cksum();
     let lying = [header.as_bytes(), &tar[512..]].concat();
     let error = refused_tar(lying);
-    assert!(error.contains("entry `bait`") && error.contains("checksum"), "{error}");
+    assert!(
+        error.contains("entry `bait`") && error.contains("checksum"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -185,12 +195,18 @@ fn all_layers_draw_on_one_budget() {
     let room = || Budget::of(150_000, 1 << 30);
     assert_eq!(over_budget(std::slice::from_ref(&one), room()), None);
     let error = over_budget(&[one.clone(), one.clone()], room()).unwrap();
-    assert!(error.contains("names and attributes") && error.contains("entry `a`"), "{error}");
+    assert!(
+        error.contains("names and attributes") && error.contains("entry `a`"),
+        "{error}"
+    );
 
     let work = || Budget::of(1 << 30, 150_000);
     assert_eq!(over_budget(std::slice::from_ref(&one), work()), None);
     let error = over_budget(&[one.clone(), one], work()).unwrap();
-    assert!(error.contains("unpack to more") && error.contains("layer sha256:"), "{error}");
+    assert!(
+        error.contains("unpack to more") && error.contains("layer sha256:"),
+        "{error}"
+    );
 
     // A megabyte of zeros takes a few bytes, and time to hash.
     let sparse = map_of("0,4", "1000000");
@@ -201,7 +217,9 @@ fn all_layers_draw_on_one_budget() {
 #[test]
 fn a_link_out_of_the_image_leads_back_into_it() {
     let folder = tempfile::tempdir().unwrap();
-    let lower = Tar::new().symlink("out", "../../../..").symlink("etc", "/../..");
+    let lower = Tar::new()
+        .symlink("out", "../../../..")
+        .symlink("etc", "/../..");
     let upper = Tar::new().file("out/bait", "x").file("etc/shadow", "y");
     let tars = [lower.finish(), upper.finish()];
     let layout = image(&folder.path().join("image"), &tars, json!({}));

@@ -167,7 +167,11 @@ fn folders_files_and_symlinks_take_each_others_place() {
     let expected: [&[u8]; 3] = [b"dir-to-file", b"file-to-dir/x", b"usr/lib/new"];
     assert_eq!(files, expected);
     assert_eq!((walk.content_bytes(), walk.wasted_bytes()), (15, 6));
-    let wasted: Vec<_> = walk.wasted().iter().map(|it| (it.path, it.by_layer, it.how)).collect();
+    let wasted: Vec<_> = walk
+        .wasted()
+        .iter()
+        .map(|it| (it.path, it.by_layer, it.how))
+        .collect();
     let expected: [(&[u8], u32, How); 3] = [
         (b"dir-to-file/deep/x", 1, How::Deleted),
         (b"file-to-dir", 1, How::Overwritten),

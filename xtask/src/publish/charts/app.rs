@@ -41,7 +41,9 @@ pub fn draw(scene: &Scene<'_>) -> Result<Option<Chart>> {
         (
             Shape::Diamond,
             "open",
-            scene.say("median, with interval", "중앙값과 구간").to_owned(),
+            scene
+                .say("median, with interval", "중앙값과 구간")
+                .to_owned(),
         ),
     ];
     frame.legend(&legend);
@@ -58,7 +60,9 @@ pub fn draw(scene: &Scene<'_>) -> Result<Option<Chart>> {
 
 fn strips<'a>(scene: &Scene<'a>) -> Result<Vec<Strip<'a>>> {
     let rows = scene.warm();
-    let rows = rows.iter().filter(|(_, row)| row.app.phase.median_us.is_some());
+    let rows = rows
+        .iter()
+        .filter(|(_, row)| row.app.phase.median_us.is_some());
     rows.map(|(_, row)| {
         let samples = scene
             .evidence
@@ -79,7 +83,14 @@ fn rows(frame: &mut Frame<'_>, strips: &[Strip<'_>]) {
     let labels: Vec<&str> = strips.iter().map(|it| it.row.variant.as_str()).collect();
     let numbers: Vec<String> = strips
         .iter()
-        .map(|it| it.row.app.phase.median_us.map(crate::human::time).unwrap_or_default())
+        .map(|it| {
+            it.row
+                .app
+                .phase
+                .median_us
+                .map(crate::human::time)
+                .unwrap_or_default()
+        })
         .collect();
     let plan = RowsPlan {
         labels: &labels,
@@ -88,7 +99,10 @@ fn rows(frame: &mut Frame<'_>, strips: &[Strip<'_>]) {
         tick: tick::seconds,
     };
     let all = || strips.iter().flat_map(|it| it.samples_us.iter().copied());
-    let (low, high) = (all().fold(f64::INFINITY, f64::min), all().fold(0.0, f64::max));
+    let (low, high) = (
+        all().fold(f64::INFINITY, f64::min),
+        all().fold(0.0, f64::max),
+    );
     let air = (high - low) * 0.04;
     let rows = frame.rows(&plan, |from, to| {
         Scale::between((low - air).max(0.0), high + air, from, to)

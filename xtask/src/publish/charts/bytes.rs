@@ -21,7 +21,10 @@ pub fn draw(scene: &Scene<'_>) -> Result<Option<Chart>> {
     let mut frame = Frame::new(
         scene,
         "bytes",
-        scene.say("what is pulled, and what it unpacks to", "내려받는 크기와 풀린 크기"),
+        scene.say(
+            "what is pulled, and what it unpacks to",
+            "내려받는 크기와 풀린 크기",
+        ),
         scene.say(
             "Logarithmic scale. At the right: pulled / unpacked, in MB.",
             "로그 눈금입니다. 오른쪽은 내려받는 크기 / 풀린 크기(MB)입니다.",
@@ -39,7 +42,13 @@ pub fn draw(scene: &Scene<'_>) -> Result<Option<Chart>> {
     let values: Vec<f64> = scene
         .images
         .iter()
-        .flat_map(|image| [image.transfer_bytes, image.layer_file_bytes, article(scene, image)])
+        .flat_map(|image| {
+            [
+                image.transfer_bytes,
+                image.layer_file_bytes,
+                article(scene, image),
+            ]
+        })
         .flatten()
         .map(|bytes| bytes as f64)
         .collect();
@@ -49,21 +58,34 @@ pub fn draw(scene: &Scene<'_>) -> Result<Option<Chart>> {
     }
     let alt = scene.images.iter().map(|image| words(scene, image));
     let alt = alt.collect::<Vec<_>>().join("; ");
-    frame.finish(format!("{alt}."), &[], scene.exact_source()).map(Some)
+    frame
+        .finish(format!("{alt}."), &[], scene.exact_source())
+        .map(Some)
 }
 
 fn legend(scene: &Scene<'_>, frame: &mut Frame<'_>) {
     let mut items: Vec<(Swatch, &str, String)> = vec![
-        (Shape::Disc, "f0", scene.say("transfer bytes", "전송 바이트").to_owned()),
+        (
+            Shape::Disc,
+            "f0",
+            scene.say("transfer bytes", "전송 바이트").to_owned(),
+        ),
         (
             Shape::Square,
             "f1",
             scene
-                .say("layer file bytes (docker images)", "레이어 파일 바이트(docker images)")
+                .say(
+                    "layer file bytes (docker images)",
+                    "레이어 파일 바이트(docker images)",
+                )
                 .to_owned(),
         ),
     ];
-    if scene.images.iter().any(|image| article(scene, image).is_some()) {
+    if scene
+        .images
+        .iter()
+        .any(|image| article(scene, image).is_some())
+    {
         let text = scene.say("the article's figure", "원래 글의 값");
         items.push((Shape::Diamond, "line mark", text.to_owned()));
     }
@@ -83,11 +105,15 @@ fn marks(scene: &Scene<'_>, frame: &mut Frame<'_>, rows: &Rows, index: usize, im
     }
     if let Some(bytes) = image.transfer_bytes {
         let says = says(scene.say("transfer bytes", "전송 바이트"), bytes);
-        frame.canvas.mark(&Shape::Disc(at(bytes), y, MARK), "f0", &says);
+        frame
+            .canvas
+            .mark(&Shape::Disc(at(bytes), y, MARK), "f0", &says);
     }
     if let Some(bytes) = image.layer_file_bytes {
         let says = says(scene.say("layer file bytes", "레이어 파일 바이트"), bytes);
-        frame.canvas.mark(&Shape::Square(at(bytes), y, MARK), "f1", &says);
+        frame
+            .canvas
+            .mark(&Shape::Square(at(bytes), y, MARK), "f1", &says);
     }
     if let Some(bytes) = article(scene, image) {
         let says = says(scene.say("the article's figure", "원래 글의 값"), bytes);
@@ -105,7 +131,11 @@ fn article(scene: &Scene<'_>, image: &SizeRow) -> Option<u64> {
 
 fn number(image: &SizeRow) -> String {
     let text = |bytes: Option<u64>| bytes.map(human::megabytes).unwrap_or_default();
-    format!("{} / {}", text(image.transfer_bytes), text(image.layer_file_bytes))
+    format!(
+        "{} / {}",
+        text(image.transfer_bytes),
+        text(image.layer_file_bytes)
+    )
 }
 
 fn words(scene: &Scene<'_>, image: &SizeRow) -> String {

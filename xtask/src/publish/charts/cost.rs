@@ -54,7 +54,9 @@ pub fn draw(scene: &Scene<'_>) -> Result<Option<Chart>> {
     frame.legend(&legend);
     let rows = rows(&mut frame, &ways);
     marks(&mut frame, &rows, &ways);
-    let alt: Vec<String> = (0..ways[0].rows.len()).map(|row| words(&ways, row)).collect();
+    let alt: Vec<String> = (0..ways[0].rows.len())
+        .map(|row| words(&ways, row))
+        .collect();
     let alt = format!("{}.", alt.join("; "));
     let dates = dates(&ways);
     let note = match scene.lang {
@@ -69,7 +71,12 @@ pub fn draw(scene: &Scene<'_>) -> Result<Option<Chart>> {
 }
 
 fn usage(lang: Lang, row: &CostRow) -> String {
-    let CostRow { versions, pulls, nodes, .. } = row;
+    let CostRow {
+        versions,
+        pulls,
+        nodes,
+        ..
+    } = row;
     match lang {
         Lang::En => format!(
             "{versions} versions kept, {nodes} nodes, {pulls} other cold pulls. Logarithmic; at the right the least and the most."
@@ -114,7 +121,11 @@ fn ways<'a>(scene: &Scene<'a>) -> Vec<Way<'a>> {
 }
 
 fn rows(frame: &mut Frame<'_>, ways: &[Way<'_>]) -> Rows {
-    let labels: Vec<&str> = ways[0].rows.iter().map(|row| row.variant.as_str()).collect();
+    let labels: Vec<&str> = ways[0]
+        .rows
+        .iter()
+        .map(|row| row.variant.as_str())
+        .collect();
     let numbers: Vec<String> = (0..labels.len())
         .map(|row| {
             let costs = costs_of(ways, row);
@@ -145,9 +156,9 @@ fn marks(frame: &mut Frame<'_>, rows: &Rows, ways: &[Way<'_>]) {
             .iter()
             .map(|cost| rows.scale.at(*cost as f64))
             .collect();
-        let (from, to) = places
-            .iter()
-            .fold((f64::MAX, 0.0_f64), |(low, high), at| (low.min(*at), high.max(*at)));
+        let (from, to) = places.iter().fold((f64::MAX, 0.0_f64), |(low, high), at| {
+            (low.min(*at), high.max(*at))
+        });
         let between = Shape::Line(vec![(from, *y), (to, *y)], 3.0);
         frame.canvas.draw(&between, "grid");
         for (way, (shape, class)) in ways.iter().zip(MARKS.iter().cycle()) {
@@ -171,7 +182,11 @@ fn words(ways: &[Way<'_>], row: usize) -> String {
         .iter()
         .filter_map(|way| {
             let cost = way.rows.get(row)?.standalone_microusd_per_month?;
-            Some(format!("{} ${}", way.names.join(" = "), human::dollars(cost)))
+            Some(format!(
+                "{} ${}",
+                way.names.join(" = "),
+                human::dollars(cost)
+            ))
         })
         .collect();
     format!("{}: {}", ways[0].rows[row].variant, told.join(", "))

@@ -56,17 +56,21 @@ impl Font {
     }
 
     /// `text` in as few lines no wider than `width` as it takes, broken at spaces
-    /// so that none of them is left with a single word.
+    /// so that the last is no single word where that can be helped.
     pub fn wrap(&self, text: &str, size: f64, width: f64) -> Vec<String> {
         let lines = self.fill(text, size, width);
-        if lines.len() < 2 {
+        let is_short = |lines: &[String]| {
+            let last = lines.last().map(|line| self.width(line, size));
+            lines.len() > 1 && last < Some(width / 3.0)
+        };
+        if !is_short(&lines) {
             return lines;
         }
-        let narrower = (1..NARROWER_MAX).map(|ems| self.fill(text, size, width - f64::from(ems) * size));
-        narrower
-            .take_while(|it| it.len() == lines.len())
-            .last()
-            .unwrap_or_else(|| lines.clone())
+        (1..NARROWER_MAX)
+            .map(|ems| self.fill(text, size, width - f64::from(ems) * size))
+            .take_while(|narrower| narrower.len() == lines.len())
+            .find(|narrower| !is_short(narrower))
+            .unwrap_or(lines)
     }
 
     fn fill(&self, text: &str, size: f64, width: f64) -> Vec<String> {

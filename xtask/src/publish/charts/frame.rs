@@ -154,15 +154,22 @@ impl<'a> Frame<'a> {
             self.paragraph(text, SMALL, "dim");
         }
         let alt = format!("{}. {alt}", self.title);
-        let svg = self
-            .canvas
-            .finish(self.y + MARGIN * 0.75, &self.title, &format!("{alt} {source}"))?;
+        let svg = self.canvas.finish(
+            self.y + MARGIN * 0.75,
+            &self.title,
+            &format!("{alt} {source}"),
+        )?;
         Ok(Chart {
             name: self.name,
             lang: self.scene.lang,
             svg,
             alt,
-            caption: notes.iter().copied().chain([source.as_str()]).collect::<Vec<_>>().join(" "),
+            caption: notes
+                .iter()
+                .copied()
+                .chain([source.as_str()])
+                .collect::<Vec<_>>()
+                .join(" "),
         })
     }
 }
@@ -173,18 +180,24 @@ fn widest<'t>(texts: impl Iterator<Item = &'t str>) -> f64 {
 }
 
 /// A median's interval as a line along a row, with its ends marked.
-pub fn whisker(canvas: &mut Canvas, scale: &Scale, y: f64, (low, high): (u64, u64), says: &str) {
-    const END: f64 = 4.0;
-    let (from, to) = (scale.at(low as f64), scale.at(high as f64));
-    let end = |x| vec![(x, y - END), (x, y + END)];
-    let lines = [vec![(from, y), (to, y)], end(from), end(to)];
-    // Bars may be as light or dark as the line is.
-    for line in &lines {
-        canvas.draw(&Shape::Line(line.clone(), 4.0), "halo");
-    }
-    let [along, ends @ ..] = lines;
+pub fn whisker(canvas: &mut Canvas, scale: &Scale, y: f64, interval: (u64, u64), says: &str) {
+    let [along, ends @ ..] = whisker_lines(scale, y, interval);
     canvas.mark(&Shape::Line(along, 1.5), "mark", says);
     for end in ends {
         canvas.draw(&Shape::Line(end, 1.5), "mark");
     }
+}
+
+/// What keeps a whisker apart from a bar, which may be as light or dark as it is.
+pub fn halo(canvas: &mut Canvas, scale: &Scale, y: f64, interval: (u64, u64)) {
+    for line in whisker_lines(scale, y, interval) {
+        canvas.draw(&Shape::Line(line, 4.0), "halo");
+    }
+}
+
+fn whisker_lines(scale: &Scale, y: f64, (low, high): (u64, u64)) -> [Vec<(f64, f64)>; 3] {
+    const END: f64 = 4.0;
+    let (from, to) = (scale.at(low as f64), scale.at(high as f64));
+    let end = |x| vec![(x, y - END), (x, y + END)];
+    [vec![(from, y), (to, y)], end(from), end(to)]
 }

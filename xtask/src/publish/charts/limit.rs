@@ -39,7 +39,9 @@ pub fn draw(scene: &Scene<'_>, profile: &str) -> Result<Option<Chart>> {
         (
             Shape::Disc,
             "f0",
-            scene.say("pull, with interval", "pull 시간과 구간").to_owned(),
+            scene
+                .say("pull, with interval", "pull 시간과 구간")
+                .to_owned(),
         ),
         (dash, "s1", limit.to_owned()),
     ];
@@ -64,14 +66,32 @@ fn texts(lang: Lang, profile: &str) -> (&'static str, String, &'static str, &'st
             "pull time against bytes",
             format!("Cold pulls {link}; both axes are logarithmic."),
             "limit of this machine and link",
-            "The limit is the largest of what the pull cannot go without, measured in the same session: plain GETs of the layers, hashing and inflating them, writing their files.",
+            of_limit(lang, profile),
         ),
         Lang::Ko => (
             "바이트에 따른 pull 시간",
             format!("{link}에서의 콜드 pull이며 두 축 모두 로그 눈금입니다."),
             "이 머신과 연결의 한계",
-            "한계는 pull에 꼭 필요한 일 중 가장 오래 걸리는 것입니다. 레이어의 단순 GET, 해시와 압축 풀기, 파일 쓰기를 같은 세션에서 쟀습니다.",
+            of_limit(lang, profile),
         ),
+    }
+}
+
+/// What the limit is; a shaped session has that of the network alone.
+fn of_limit(lang: Lang, profile: &str) -> &'static str {
+    match (lang, profile) {
+        (Lang::En, "unshaped") => {
+            "The limit is the largest of what the pull cannot go without, measured in the same session: plain GETs of the layers, hashing and inflating them, writing their files."
+        }
+        (Lang::Ko, "unshaped") => {
+            "한계는 pull에 꼭 필요한 일 중 가장 오래 걸리는 것입니다. 레이어의 단순 GET, 해시와 압축 풀기, 파일 쓰기를 같은 세션에서 쟀습니다."
+        }
+        (Lang::En, _) => {
+            "The limit is what plain GETs of the same layers take over the same link, in the same session."
+        }
+        (Lang::Ko, _) => {
+            "한계는 같은 세션에서 같은 연결로 같은 레이어를 단순 GET으로 받을 때 걸리는 시간입니다."
+        }
     }
 }
 
@@ -122,8 +142,14 @@ fn marks(scene: &Scene<'_>, frame: &mut Frame<'_>, axes: &Plane, points: &[Point
         .iter()
         .filter_map(|it| Some(place(it.bytes, it.limit_us?)))
         .collect();
-    frame.canvas.draw(&Shape::Line(limits.clone(), 2.0), "line s1 dash");
-    for (point, (x, y)) in points.iter().filter(|it| it.limit_us.is_some()).zip(&limits) {
+    frame
+        .canvas
+        .draw(&Shape::Line(limits.clone(), 2.0), "line s1 dash");
+    for (point, (x, y)) in points
+        .iter()
+        .filter(|it| it.limit_us.is_some())
+        .zip(&limits)
+    {
         let limit = human::time(point.limit_us.unwrap_or_default());
         let says = scene.say("limit", "한계");
         let says = format!("{}: {says} {limit}", point.row.variant);
@@ -141,7 +167,7 @@ fn marks(scene: &Scene<'_>, frame: &mut Frame<'_>, axes: &Plane, points: &[Point
         frame.canvas.mark(&Shape::Disc(x, y, 5.0), "f0", &says);
         at.push((x, y));
     }
-    let mut names = Names::around(&[at.clone(), along(&limits)].concat());
+    let mut names = Names::new(axes, &[at.clone(), along(&limits)].concat());
     for (point, place) in points.iter().zip(at) {
         names.write(frame, place, &point.row.variant);
     }
@@ -166,5 +192,9 @@ fn words(lang: Lang, point: &Point<'_>) -> String {
         Lang::En => format!(", limit {}", human::time(us)),
         Lang::Ko => format!(", 한계 {}", human::time(us)),
     });
-    format!("{} {}: {pull}{limit}", point.row.variant, megabytes(point.bytes))
+    format!(
+        "{} {}: {pull}{limit}",
+        point.row.variant,
+        megabytes(point.bytes)
+    )
 }

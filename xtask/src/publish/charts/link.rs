@@ -80,7 +80,9 @@ pub fn error_percent(scene: &Scene<'_>) -> Option<(f64, f64)> {
     let errors: Vec<f64> = models(scene)
         .iter()
         .filter_map(|model| {
-            let (_, row) = measured.iter().find(|(_, row)| row.variant == model.variant)?;
+            let (_, row) = measured
+                .iter()
+                .find(|(_, row)| row.variant == model.variant)?;
             let truth = row.node_total.phase.median_us? as f64;
             Some((model.node_total_us(MEASURED.1) / truth - 1.0) * 100.0)
         })
@@ -124,10 +126,10 @@ fn note(scene: &Scene<'_>) -> String {
     let [low, high] = [low, high].map(signed);
     match scene.lang {
         Lang::En => format!(
-            "{model} Against another session, measured at 100 Mbit/s, it errs by {low} to {high} %."
+            "{model} Against another session, measured at 100 Mbit/s, it errs by {low} to {high}\u{a0}%."
         ),
         Lang::Ko => format!(
-            "{model} 100 Mbit/s로 측정한 다른 세션과 견주면 오차는 {low} %에서 {high} %까지입니다."
+            "{model} 100 Mbit/s로 측정한 다른 세션과 견주면 오차는 {low}\u{a0}%에서 {high}\u{a0}%까지입니다."
         ),
     }
 }
@@ -187,7 +189,9 @@ fn curves(lang: Lang, frame: &mut Frame<'_>, axes: &Plane, models: &[Model<'_>])
         let leader = Shape::Line(vec![(end + 2.0, y), (end + 10.0, name)], 1.25);
         frame.canvas.draw(&leader, colour);
         let at = ((end + 13.0).min(WIDTH), name + LABEL * 0.35);
-        frame.canvas.text(at, LABEL, Anchor::Start, "ink", model.variant);
+        frame
+            .canvas
+            .text(at, LABEL, Anchor::Start, "ink", model.variant);
     }
 }
 

@@ -29,19 +29,27 @@ pub fn draw(scene: &Scene<'_>) -> Result<Option<Chart>> {
     let mut frame = Frame::new(
         scene,
         "parts",
-        scene.say("where the bytes of a pull are", "내려받는 바이트는 어디에 있습니까"),
+        scene.say("where the bytes of a pull are", "내려받는 바이트가 있는 곳"),
         scene.say(
             "Compressed layers, in MB of 10⁶ bytes; the bars begin at 0.",
             "압축된 레이어의 크기(10⁶바이트 단위 MB)이며 막대는 0에서 시작합니다.",
         ),
     );
     let legend: Vec<(Swatch, &str, String)> = (0..3)
-        .map(|index| (Shape::Square as Swatch, COLOURS[index], names[index].to_owned()))
+        .map(|index| {
+            (
+                Shape::Square as Swatch,
+                COLOURS[index],
+                names[index].to_owned(),
+            )
+        })
         .collect();
     frame.legend(&legend);
-    stack::draw(&mut frame, &stacks, tick::bytes, |longest| match scene.lang {
-        Lang::En => format!("The same without {longest}:"),
-        Lang::Ko => format!("{longest} 없이 다시 그리면:"),
+    stack::draw(&mut frame, &stacks, tick::bytes, |longest| {
+        match scene.lang {
+            Lang::En => format!("The same without {longest}:"),
+            Lang::Ko => format!("{longest} 없이 다시 그리면:"),
+        }
     });
     let alt: Vec<&str> = stacks.iter().map(|stack| stack.says.as_str()).collect();
     let note = scene.say(
@@ -78,7 +86,12 @@ fn stack(scene: &Scene<'_>, image: &SizeRow, names: [&str; 3]) -> Option<Stack> 
         .map(|index| Part {
             class: COLOURS[index],
             value: bytes[index],
-            says: format!("{}: {} {}", image.variant, names[index], megabytes(bytes[index])),
+            says: format!(
+                "{}: {} {}",
+                image.variant,
+                names[index],
+                megabytes(bytes[index])
+            ),
         })
         .collect();
     let told: Vec<String> = (0..3)
@@ -91,6 +104,11 @@ fn stack(scene: &Scene<'_>, image: &SizeRow, names: [&str; 3]) -> Option<Stack> 
         total,
         interval: None,
         number: megabytes(total),
-        says: format!("{} {} ({})", image.variant, megabytes(total), told.join(", ")),
+        says: format!(
+            "{} {} ({})",
+            image.variant,
+            megabytes(total),
+            told.join(", ")
+        ),
     })
 }

@@ -27,14 +27,22 @@ pub fn draw(scene: &Scene<'_>, profile: &str) -> Result<Option<Chart>> {
     let (title, subtitle) = texts(scene.lang, profile);
     let mut frame = Frame::new(scene, &format!("node-{profile}"), title, &subtitle);
     let mut legend: Vec<(Swatch, &str, String)> = (0..COLOURS.len())
-        .map(|index| (Shape::Square as Swatch, COLOURS[index], names[index].to_owned()))
+        .map(|index| {
+            (
+                Shape::Square as Swatch,
+                COLOURS[index],
+                names[index].to_owned(),
+            )
+        })
         .collect();
     let total = scene.say("median of the total, with interval", "전체의 중앙값과 구간");
     legend.push((Shape::Disc, "open", total.to_owned()));
     frame.legend(&legend);
-    stack::draw(&mut frame, &stacks, tick::seconds, |longest| match scene.lang {
-        Lang::En => format!("The same without {longest}:"),
-        Lang::Ko => format!("{longest} 없이 다시 그리면:"),
+    stack::draw(&mut frame, &stacks, tick::seconds, |longest| {
+        match scene.lang {
+            Lang::En => format!("The same without {longest}:"),
+            Lang::Ko => format!("{longest} 없이 다시 그리면:"),
+        }
     });
     let note = scene.say(
         "The bars stack the medians of the phases, which need not add up to the median of the total.",
@@ -42,7 +50,9 @@ pub fn draw(scene: &Scene<'_>, profile: &str) -> Result<Option<Chart>> {
     );
     let alt: Vec<&str> = stacks.iter().map(|stack| stack.says.as_str()).collect();
     let source = scene.timed_source(&first.session, rows.iter().map(|(_, row)| row.n));
-    frame.finish(format!("{}.", alt.join("; ")), &[note], source).map(Some)
+    frame
+        .finish(format!("{}.", alt.join("; ")), &[note], source)
+        .map(Some)
 }
 
 fn names(lang: Lang) -> [&'static str; 6] {
@@ -55,7 +65,14 @@ fn names(lang: Lang) -> [&'static str; 6] {
             "engine",
             "app",
         ],
-        Lang::Ko => ["조회", "다운로드", "마무리(남은 압축 풀기)", "생성", "엔진", "앱"],
+        Lang::Ko => [
+            "조회",
+            "다운로드",
+            "마무리(남은 압축 풀기)",
+            "생성",
+            "엔진",
+            "앱",
+        ],
     }
 }
 
@@ -63,11 +80,17 @@ fn texts(lang: Lang, profile: &str) -> (&'static str, String) {
     match lang {
         Lang::En => (
             "time to the first answer on a new node",
-            format!("From the pull request to the first 200, {}.", network(lang, profile)),
+            format!(
+                "From the pull request to the first 200, {}.",
+                network(lang, profile)
+            ),
         ),
         Lang::Ko => (
             "새 노드에서 첫 응답까지 걸리는 시간",
-            format!("pull 요청부터 첫 200 응답까지이며 {}입니다.", network(lang, profile)),
+            format!(
+                "pull 요청부터 첫 200 응답까지이며 {}입니다.",
+                network(lang, profile)
+            ),
         ),
     }
 }

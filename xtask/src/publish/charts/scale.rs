@@ -141,7 +141,10 @@ mod tests {
         assert!(near(scale.at(0.0), 100.0) && near(scale.at(8.0), 500.0));
         assert!(near(scale.at(4.0) - 100.0, 2.0 * (scale.at(2.0) - 100.0)));
         assert_eq!(scale.ticks(), [0.0, 2.0, 4.0, 6.0, 8.0]);
-        assert_eq!(Scale::between(5.0, 11.0, 0.0, 1.0).ticks(), [5.0, 6.0, 7.0, 8.0, 9.0, 10.0, 11.0]);
+        assert_eq!(
+            Scale::between(5.0, 11.0, 0.0, 1.0).ticks(),
+            [5.0, 6.0, 7.0, 8.0, 9.0, 10.0, 11.0]
+        );
         assert_eq!(Scale::linear(0.0, 0.0, 1.0).at(1.0), 1.0);
     }
 

@@ -82,7 +82,11 @@ impl<'a> Scene<'a> {
 
     /// Where times come from: machine, file system, session, and how many
     /// samples there are of each.
-    pub fn timed_source(&self, session: &str, samples: impl Iterator<Item = Option<u64>>) -> String {
+    pub fn timed_source(
+        &self,
+        session: &str,
+        samples: impl Iterator<Item = Option<u64>>,
+    ) -> String {
         let fact = |name| self.evidence.fact(session, name).unwrap_or("?");
         let (cpu, cores) = (fact("cpu_model"), fact("cores"));
         let fs = &self.evidence.settings.data_root_fs;
@@ -94,17 +98,20 @@ impl<'a> Scene<'a> {
         };
         let text = match self.lang {
             Lang::En => format!(
-                "{cpu}, {cores} cores; images on {fs}; session {session}; medians of {n} samples with their 95 % intervals."
+                "{cpu}, {cores} cores; images on {fs}; session\u{a0}{session}; medians of {n} samples with their 95\u{a0}% intervals."
             ),
             Lang::Ko => format!(
-                "{cpu}, {cores}코어. 이미지는 {fs}에 있습니다. 세션 {session}. 표본 {n}개의 중앙값과 95 % 구간입니다."
+                "{cpu}, {cores}코어. 이미지는 {fs}에 있습니다. 세션\u{a0}{session}. 표본 {n}개의 중앙값과 95\u{a0}% 구간입니다."
             ),
         };
         self.marked(text)
     }
 
     fn marked(&self, text: String) -> String {
-        let draft = self.say("Draft, not fit to be quoted. ", "초안이므로 인용할 수 없습니다. ");
+        let draft = self.say(
+            "Draft, not fit to be quoted. ",
+            "초안이므로 인용할 수 없습니다. ",
+        );
         if self.draft {
             format!("{draft}{text}")
         } else {
@@ -182,7 +189,10 @@ mod tests {
         assert_eq!(texts, ["0", "2 ms", "300 ms", "1 s", "2.5 s"]);
         let texts = [10.0, 1000.0, 10_000.0].map(tick::megabits);
         assert_eq!(texts, ["10 Mbit/s", "1 Gbit/s", "10 Gbit/s"]);
-        assert_eq!([1e3, 1e4, 2e6].map(tick::dollars), ["$0.001", "$0.01", "$2"]);
+        assert_eq!(
+            [1e3, 1e4, 2e6].map(tick::dollars),
+            ["$0.001", "$0.01", "$2"]
+        );
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //! rest, the rest once more on an axis of their own.
 
 use super::{
-    frame::{Frame, RowsPlan, SMALL, whisker},
+    frame::{Frame, RowsPlan, SMALL, halo, whisker},
     scale::Scale,
     svg::Shape,
 };
@@ -84,12 +84,16 @@ fn panel(frame: &mut Frame<'_>, stacks: &[&Stack], tick: fn(f64) -> String) {
     for (stack, y) in stacks.iter().zip(rows.middles) {
         let mut at = 0;
         for part in &stack.parts {
-            let (from, to) = (rows.scale.at(at as f64), rows.scale.at((at + part.value) as f64));
+            let (from, to) = (
+                rows.scale.at(at as f64),
+                rows.scale.at((at + part.value) as f64),
+            );
             let bar = Shape::Bar(from, y - BAR / 2.0, to - from, BAR);
             frame.canvas.mark(&bar, part.class, &part.says);
             at += part.value;
         }
         if let Some(interval) = stack.interval {
+            halo(&mut frame.canvas, &rows.scale, y, interval);
             whisker(&mut frame.canvas, &rows.scale, y, interval, &stack.says);
             let median = Shape::Disc(rows.scale.at(stack.total as f64), y, 3.2);
             frame.canvas.mark(&median, "open", &stack.says);

@@ -26,7 +26,7 @@ const STYLE: &str = "\
 .xc .f5{fill:#b4558f}.xc .f6{fill:#8b949e}\
 .xc .s0{stroke:#0072b2}.xc .s1{stroke:#d55e00}.xc .s2{stroke:#00936b}.xc .s3{stroke:#6cb9e8}.xc .s4{stroke:#d99a00}\
 .xc .s5{stroke:#b4558f}.xc .s6{stroke:#8b949e}\
-.xc .line{fill:none}.xc .dash{stroke-dasharray:5 4}.xc .soft{fill-opacity:.55}\n\
+.xc .line{fill:none}.xc .dash{stroke-dasharray:5 4}.xc .soft{fill-opacity:.65}\n\
 @media(prefers-color-scheme:dark){\
 .xc .bg{fill:#0d1117}.xc .ink{fill:#e6edf3}.xc .dim{fill:#a3adb8}\
 .xc .halo{stroke:#0d1117}.xc .grid{stroke:#2a313a}.xc .axis{stroke:#7d8590}.xc .mark{stroke:#e6edf3}.xc .open{fill:#0d1117;stroke:#e6edf3}\
@@ -194,11 +194,21 @@ fn geometry(shape: &Shape) -> (&'static str, String) {
         ),
         Shape::Disc(x, y, r) => (
             "circle",
-            format!("cx=\"{}\" cy=\"{}\" r=\"{}\"", units(*x), units(*y), units(*r)),
+            format!(
+                "cx=\"{}\" cy=\"{}\" r=\"{}\"",
+                units(*x),
+                units(*y),
+                units(*r)
+            ),
         ),
         Shape::Square(x, y, r) => (
             "path",
-            closed(&[(x - r, y - r), (x + r, y - r), (x + r, y + r), (x - r, y + r)]),
+            closed(&[
+                (x - r, y - r),
+                (x + r, y - r),
+                (x + r, y + r),
+                (x - r, y + r),
+            ]),
         ),
         Shape::Diamond(x, y, r) => {
             let r = r * 1.3;
@@ -241,7 +251,11 @@ fn units(value: f64) -> String {
 
 fn trimmed(number: String) -> String {
     let short = number.trim_end_matches('0').trim_end_matches('.');
-    if short == "-0" { "0".to_owned() } else { short.to_owned() }
+    if short == "-0" {
+        "0".to_owned()
+    } else {
+        short.to_owned()
+    }
 }
 
 /// Text as it stands in XML.
@@ -274,7 +288,10 @@ mod tests {
         let mut canvas = Canvas::new("t-");
         canvas.text((0.0, 0.0), 12.0, Anchor::Start, "ink", "a\u{e000}b");
         let error = canvas.finish(10.0, "T", "D").unwrap_err().to_string();
-        assert!(error.contains("U+E000") && error.contains("xtask/assets/README.md"), "{error}");
+        assert!(
+            error.contains("U+E000") && error.contains("xtask/assets/README.md"),
+            "{error}"
+        );
     }
 
     #[test]

@@ -17,7 +17,10 @@ fn charts(evidence: &Evidence) -> Charts {
 }
 
 fn svg<'c>(charts: &'c Charts, name: &str) -> &'c str {
-    &charts.get(name, Lang::En).unwrap_or_else(|| panic!("no chart {name}")).svg
+    &charts
+        .get(name, Lang::En)
+        .unwrap_or_else(|| panic!("no chart {name}"))
+        .svg
 }
 
 /// The shapes that stand for a number, with what they say.
@@ -26,7 +29,9 @@ fn marks<'d, 'i>(document: &'d Document<'i>) -> Vec<(Node<'d, 'i>, String)> {
         let title = node.children().find(|it| it.has_tag_name("title"))?;
         Some((node, title.text()?.to_owned()))
     });
-    titled.filter(|(node, _)| !node.has_tag_name("svg")).collect()
+    titled
+        .filter(|(node, _)| !node.has_tag_name("svg"))
+        .collect()
 }
 
 fn number(node: Node<'_, '_>, attribute: &str) -> f64 {
@@ -39,7 +44,10 @@ fn assert_proportional(lengths: &[(f64, u64)]) {
     let unit = length / *value as f64;
     for (length, value) in lengths {
         let expected = unit * *value as f64;
-        assert!((length - expected).abs() < ROUNDING, "{value}: {length}, not {expected}");
+        assert!(
+            (length - expected).abs() < ROUNDING,
+            "{value}: {length}, not {expected}"
+        );
     }
 }
 
@@ -59,11 +67,20 @@ fn every_suite_has_every_chart_in_both_languages() {
         "cost",
     ];
     for suite in &evidence.suites {
-        for (kind, lang) in kinds.iter().flat_map(|kind| Lang::ALL.map(|lang| (kind, lang))) {
+        for (kind, lang) in kinds
+            .iter()
+            .flat_map(|kind| Lang::ALL.map(|lang| (kind, lang)))
+        {
             let name = format!("{}-{kind}", suite.name);
-            let chart = charts.get(&name, lang).unwrap_or_else(|| panic!("no {name}"));
+            let chart = charts
+                .get(&name, lang)
+                .unwrap_or_else(|| panic!("no {name}"));
             for variant in &suite.variants {
-                assert!(chart.alt.contains(&variant.name), "{name} is silent of {}", variant.name);
+                assert!(
+                    chart.alt.contains(&variant.name),
+                    "{name} is silent of {}",
+                    variant.name
+                );
             }
             assert!(!chart.caption.is_empty() && !chart.alt.contains('\n'));
         }
@@ -81,12 +98,20 @@ fn a_picture_is_whole_by_itself() {
     for chart in charts(&fit_evidence()).0 {
         let name = chart.file();
         let document = Document::parse(&chart.svg).unwrap_or_else(|why| panic!("{name}: {why}"));
-        let ids: BTreeSet<&str> = document.descendants().filter_map(|it| it.attribute("id")).collect();
+        let ids: BTreeSet<&str> = document
+            .descendants()
+            .filter_map(|it| it.attribute("id"))
+            .collect();
         for node in document.descendants().filter(Node::is_element) {
             let tag = node.tag_name().name();
-            assert!(!["text", "image", "script", "foreignObject"].contains(&tag), "{name}: {tag}");
+            assert!(
+                !["text", "image", "script", "foreignObject"].contains(&tag),
+                "{name}: {tag}"
+            );
             if let Some(reference) = node.attribute("href") {
-                let target = reference.strip_prefix('#').unwrap_or_else(|| panic!("{name}: {reference}"));
+                let target = reference
+                    .strip_prefix('#')
+                    .unwrap_or_else(|| panic!("{name}: {reference}"));
                 assert!(ids.contains(target), "{name}: {reference}");
             }
         }
@@ -112,8 +137,15 @@ fn no_text_leaves_the_picture() {
             let em = Font::get().units_per_em();
             let from_last = last.attribute("x").map_or(0.0, |it| it.parse().unwrap());
             let right = x + (from_last + em * 0.9) * scale;
-            assert!(x >= 4.0 && right <= size[2], "{name}: text from {x} to {right}");
-            assert!(y >= 8.0 && y <= size[3] - 2.0, "{name}: text at {y} of {}", size[3]);
+            assert!(
+                x >= 4.0 && right <= size[2],
+                "{name}: text from {x} to {right}"
+            );
+            assert!(
+                y >= 8.0 && y <= size[3] - 2.0,
+                "{name}: text at {y} of {}",
+                size[3]
+            );
         }
     }
 }
@@ -147,7 +179,8 @@ fn the_bars_of_parts_are_as_long_as_the_layers_are_large() {
                 .map(|(node, _)| number(*node, "width"))
                 .sum();
             let layers = evidence.layers.iter();
-            let layers = layers.filter(|it| (&it.suite, &it.variant) == (&suite.name, &variant.name));
+            let layers =
+                layers.filter(|it| (&it.suite, &it.variant) == (&suite.name, &variant.name));
             lengths.push((width, layers.filter_map(|it| it.transfer_bytes).sum()));
         }
         assert_proportional(&lengths);
@@ -165,7 +198,11 @@ fn the_bars_of_a_cold_start_are_as_long_as_the_phases_take() {
         if (&*row.suite, &*row.profile, &*row.scenario) != ("gin", "100mbit", "node_cold") {
             continue;
         }
-        for (name, phase) in [("download", row.download), ("engine", row.engine), ("app", row.app)] {
+        for (name, phase) in [
+            ("download", row.download),
+            ("engine", row.engine),
+            ("app", row.app),
+        ] {
             let is_it = |says: &str| says.starts_with(&format!("{}: {name} ", row.variant));
             let (bar, _) = marks.iter().find(|(_, says)| is_it(says)).unwrap();
             bars.push(number(*bar, "width"));
@@ -186,8 +223,15 @@ fn a_place_on_the_logarithmic_axis_is_the_bytes_of_the_row() {
         .filter(|(node, _)| node.has_tag_name("circle"))
         .map(|(node, says)| {
             let variant = says.split(':').next().unwrap();
-            let bytes = evidence.size("gin", variant).unwrap().transfer_bytes.unwrap();
-            assert!(says.contains(&crate::human::grouped(bytes.into())), "{says}");
+            let bytes = evidence
+                .size("gin", variant)
+                .unwrap()
+                .transfer_bytes
+                .unwrap();
+            assert!(
+                says.contains(&crate::human::grouped(bytes.into())),
+                "{says}"
+            );
             (number(*node, "cx"), (bytes as f64).log10())
         })
         .collect();
@@ -221,7 +265,11 @@ fn every_sample_that_counts_is_a_dot() {
 fn a_chart_shows_one_session_and_no_other_can_move_it() {
     let evidence = fit_evidence();
     let before = charts(&evidence);
-    let sessions: BTreeSet<String> = evidence.environment.iter().map(|it| it.session.clone()).collect();
+    let sessions: BTreeSet<String> = evidence
+        .environment
+        .iter()
+        .map(|it| it.session.clone())
+        .collect();
     let mut timed = 0;
     for session in &sessions {
         let after = charts(&with_others_doubled(session));
@@ -230,7 +278,10 @@ fn a_chart_shows_one_session_and_no_other_can_move_it() {
             let name = chart.file();
             let others = sessions.iter().filter(|it| chart.caption.contains(*it));
             assert_eq!(others.count(), 1, "{name}: {}", chart.caption);
-            assert!(chart.caption.contains(&evidence.settings.data_root_fs), "{name}");
+            assert!(
+                chart.caption.contains(&evidence.settings.data_root_fs),
+                "{name}"
+            );
             let after = after.get(&chart.name, chart.lang).unwrap();
             assert_eq!(drawn(&chart.svg), drawn(&after.svg), "{name}");
         }
@@ -240,21 +291,35 @@ fn a_chart_shows_one_session_and_no_other_can_move_it() {
 
 /// All that is drawn but the text, which may speak of another session.
 fn drawn(svg: &str) -> Vec<&str> {
-    svg.lines().filter(|line| line.contains("</title></")).collect()
+    svg.lines()
+        .filter(|line| line.contains("</title></"))
+        .collect()
 }
 
 fn with_others_doubled(session: &str) -> Evidence {
     let mut evidence = fit_evidence();
     let double = |value: &mut Option<u64>| *value = value.map(|it| 2 * it);
-    for row in evidence.node.iter_mut().filter(|row| row.session != session) {
+    for row in evidence
+        .node
+        .iter_mut()
+        .filter(|row| row.session != session)
+    {
         double(&mut row.pull.phase.median_us);
         double(&mut row.node_total.phase.median_us);
         double(&mut row.download.median_us);
     }
-    for row in evidence.start.iter_mut().filter(|row| row.session != session) {
+    for row in evidence
+        .start
+        .iter_mut()
+        .filter(|row| row.session != session)
+    {
         double(&mut row.app.phase.median_us);
     }
-    for row in evidence.limits.iter_mut().filter(|row| row.session != session) {
+    for row in evidence
+        .limits
+        .iter_mut()
+        .filter(|row| row.session != session)
+    {
         double(&mut row.limit.median_us);
     }
     evidence
@@ -272,13 +337,21 @@ fn the_model_of_the_link_is_as_good_as_its_caption_says() {
             "{}: {low} to {high} %",
             suite.name
         );
-        let caption = &charts.get(&format!("{}-link", suite.name), Lang::En).unwrap().caption;
-        let stated = format!("{} to {} %", link::signed(low), link::signed(high));
+        let caption = &charts
+            .get(&format!("{}-link", suite.name), Lang::En)
+            .unwrap()
+            .caption;
+        let stated = format!("{} to {}\u{a0}%", link::signed(low), link::signed(high));
         assert!(caption.contains(&stated), "{caption}");
         for model in link::models(&scene) {
-            let row = evidence.node(&suite.name, model.variant, "unshaped", "node_cold").unwrap();
+            let row = evidence
+                .node(&suite.name, model.variant, "unshaped", "node_cold")
+                .unwrap();
             let fastest = model.node_total_us(1e9);
-            assert_eq!(fastest.round() as u64, row.node_total.phase.median_us.unwrap());
+            assert_eq!(
+                fastest.round() as u64,
+                row.node_total.phase.median_us.unwrap()
+            );
             assert!(model.node_total_us(1.0) > fastest);
         }
     }
@@ -288,6 +361,10 @@ fn the_model_of_the_link_is_as_good_as_its_caption_says() {
 fn a_draft_says_that_it_is_one() {
     let evidence = fit_evidence();
     for chart in all(&evidence, true).unwrap().0 {
-        assert!(chart.caption.contains(chart.lang.of("Draft", "초안")), "{}", chart.caption);
+        assert!(
+            chart.caption.contains(chart.lang.of("Draft", "초안")),
+            "{}",
+            chart.caption
+        );
     }
 }

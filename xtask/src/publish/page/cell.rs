@@ -50,7 +50,9 @@ impl Cell {
 
     /// US dollars, out of millionths.
     pub fn dollars(microusd: Option<u64>) -> Self {
-        Self::new(microusd, |microusd| format!("${}", human::dollars(microusd)))
+        Self::new(microusd, |microusd| {
+            format!("${}", human::dollars(microusd))
+        })
     }
 
     pub fn time(phase: &Phase) -> Self {
@@ -92,7 +94,9 @@ mod tests {
             .map(|bytes| Cell::bytes(Some(bytes)).text);
         assert_eq!(
             texts,
-            ["0 B", "999 B", "1.0 kB", "86.5 kB", "99.9 kB", "0.1 MB", "446.6 MB"]
+            [
+                "0 B", "999 B", "1.0 kB", "86.5 kB", "99.9 kB", "0.1 MB", "446.6 MB"
+            ]
         );
         assert_eq!(Cell::dollars(Some(12_340)).text, "$0.012");
         assert_eq!(Cell::count(Some(12_340)).text, "12,340");

@@ -6,11 +6,11 @@
 //! languages, its style and its script lie in `xtask/assets/page/`.
 
 mod cell;
+#[cfg(test)]
+mod tests;
 mod variant;
 mod view;
 mod what_if;
-#[cfg(test)]
-mod tests;
 
 use std::{
     process::Stdio,
@@ -27,10 +27,7 @@ use crate::{cost::Prices, project::Project, shell};
 
 const FILE: &str = "index.html";
 /// The name ends with `.html`, by which minijinja escapes what it is given.
-const TEMPLATE: (&str, &str) = (
-    "page.html",
-    include_str!("../../../assets/page/page.html"),
-);
+const TEMPLATE: (&str, &str) = ("page.html", include_str!("../../../assets/page/page.html"));
 
 /// A program that has no browser to start says so at once; one that goes on is
 /// waiting for the reader.
@@ -90,7 +87,10 @@ pub fn open(place: &Place) -> Result<()> {
     while since.elapsed() < OPENER_FAILS_WITHIN {
         match opening.try_wait()? {
             Some(status) if status.success() => break,
-            Some(status) => bail!("`{}` failed ({status})\n  {by_hand}", shell::shown(&command)),
+            Some(status) => bail!(
+                "`{}` failed ({status})\n  {by_hand}",
+                shell::shown(&command)
+            ),
             None => thread::sleep(Duration::from_millis(50)),
         }
     }

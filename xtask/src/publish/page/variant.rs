@@ -128,8 +128,16 @@ impl Details {
             base_source: size.base_source.clone(),
             base_note: base.map(|it| it.note.clone()).unwrap_or_default(),
             reproducible: size.reproducible,
-            digest: size.digest.as_ref().map(ToString::to_string).unwrap_or_default(),
-            app_sha256: size.app_sha256.as_ref().map(ToString::to_string).unwrap_or_default(),
+            digest: size
+                .digest
+                .as_ref()
+                .map(ToString::to_string)
+                .unwrap_or_default(),
+            app_sha256: size
+                .app_sha256
+                .as_ref()
+                .map(ToString::to_string)
+                .unwrap_or_default(),
             layers: layers(evidence, suite, name),
             phases: lines(&columns),
             columns,
@@ -143,11 +151,21 @@ fn errors(evidence: &Evidence, suite: &str, variant: &str) -> Vec<String> {
         error.map(|word| format!("{file}{what}: {word}"))
     };
     let size = evidence.size(suite, variant);
-    let node = evidence.node.iter().filter(|it| (&*it.suite, &*it.variant) == (suite, variant));
-    let start = evidence.start.iter().filter(|it| (&*it.suite, &*it.variant) == (suite, variant));
+    let node = evidence
+        .node
+        .iter()
+        .filter(|it| (&*it.suite, &*it.variant) == (suite, variant));
+    let start = evidence
+        .start
+        .iter()
+        .filter(|it| (&*it.suite, &*it.variant) == (suite, variant));
     let sizes = size.and_then(|it| told("sizes.csv", "", it.error));
     let node = node.filter_map(|it| {
-        told("node.csv", &format!(" {} {}", it.profile, it.scenario), it.error)
+        told(
+            "node.csv",
+            &format!(" {} {}", it.profile, it.scenario),
+            it.error,
+        )
     });
     let start = start.filter_map(|it| told("start.csv", &format!(" {}", it.scenario), it.error));
     sizes.into_iter().chain(node).chain(start).collect()
@@ -164,15 +182,23 @@ fn layers(evidence: &Evidence, suite: &str, variant: &str) -> Vec<Layer> {
         unpacked: Cell::bytes(row.unpacked_bytes),
         files: Cell::count(row.files),
     };
-    evidence.layers.iter().filter(of_variant).map(layer).collect()
+    evidence
+        .layers
+        .iter()
+        .filter(of_variant)
+        .map(layer)
+        .collect()
 }
 
 /// In the order of the questions; those that nobody asked yet are left out.
 fn capabilities(evidence: &Evidence, suite: &str, variant: &str) -> Vec<Ability> {
     let ability = |(capability, word, _): &(Capability, &str, &str)| {
         let row = evidence.capabilities.iter().find(|it| {
-            (it.suite.as_str(), it.variant.as_str(), it.capability.as_str())
-                == (suite, variant, *word)
+            (
+                it.suite.as_str(),
+                it.variant.as_str(),
+                it.capability.as_str(),
+            ) == (suite, variant, *word)
         })?;
         let name = |lang| capability_name(*capability, lang).to_owned();
         Some(Ability {
@@ -245,8 +271,13 @@ fn lines(columns: &[Column]) -> Vec<Line> {
     let line = |(place, phase): (usize, &'static str)| Line {
         phase,
         is_sum: SUMS.contains(&phase),
-        cells: columns.iter().map(|it| Cell::time(&it.phases[place])).collect(),
+        cells: columns
+            .iter()
+            .map(|it| Cell::time(&it.phases[place]))
+            .collect(),
     };
     let lines = PHASES.into_iter().enumerate().map(line);
-    lines.filter(|it| !it.cells.iter().all(Cell::is_empty)).collect()
+    lines
+        .filter(|it| !it.cells.iter().all(Cell::is_empty))
+        .collect()
 }

@@ -170,7 +170,10 @@ impl SuiteView {
             title: suite.title.clone(),
             headline: Headline::new(evidence, name, &variants),
             rows: variants.iter().map(row).collect(),
-            details: variants.iter().map(|it| Details::new(evidence, suite, it)).collect(),
+            details: variants
+                .iter()
+                .map(|it| Details::new(evidence, suite, it))
+                .collect(),
             what_if: what_if.map(line).unwrap_or_default(),
             charts: of_suite(evidence, charts, name),
         }
@@ -266,7 +269,10 @@ fn of_suite(evidence: &Evidence, charts: &Charts, suite: &str) -> Vec<ChartView>
     let both = of_suite.map(|it| ChartView {
         name: it.name.clone(),
         en: it.svg.clone(),
-        ko: charts.get(&it.name, Lang::Ko).map(|it| it.svg.clone()).unwrap_or_default(),
+        ko: charts
+            .get(&it.name, Lang::Ko)
+            .map(|it| it.svg.clone())
+            .unwrap_or_default(),
     });
     both.collect()
 }
@@ -303,8 +309,14 @@ fn pieces(text: &str) -> Vec<Piece> {
 
 /// The sessions whose times are shown, as the environment file states them.
 fn sessions(evidence: &Evidence) -> Vec<Session> {
-    let node = evidence.node.iter().map(|it| (&it.suite, &it.profile, &it.session));
-    let start = evidence.start.iter().map(|it| (&it.suite, &it.profile, &it.session));
+    let node = evidence
+        .node
+        .iter()
+        .map(|it| (&it.suite, &it.profile, &it.session));
+    let start = evidence
+        .start
+        .iter()
+        .map(|it| (&it.suite, &it.profile, &it.session));
     let shown: BTreeSet<_> = node.chain(start).collect();
     let session = |(suite, profile, name): (&String, &String, &String)| {
         let facts = evidence.environment.iter().filter(|it| it.session == *name);
@@ -312,7 +324,9 @@ fn sessions(evidence: &Evidence) -> Vec<Session> {
             name: name.clone(),
             suite: suite.clone(),
             profile: profile.clone(),
-            facts: facts.map(|it| (it.fact.clone(), it.value.clone())).collect(),
+            facts: facts
+                .map(|it| (it.fact.clone(), it.value.clone()))
+                .collect(),
         }
     };
     shown.into_iter().map(session).collect()

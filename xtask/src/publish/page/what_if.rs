@@ -78,7 +78,9 @@ impl WhatIf {
         let ways = ways(prices);
         let names = evidence.suites.iter().flat_map(|suite| {
             let variants = view::variants(evidence, suite);
-            variants.into_iter().map(|it| (suite.name.as_str(), it.name.as_str()))
+            variants
+                .into_iter()
+                .map(|it| (suite.name.as_str(), it.name.as_str()))
         });
         Self {
             speeds_mbit: &SPEEDS_MBIT,
@@ -89,7 +91,9 @@ impl WhatIf {
             nodes: prices.usage.nodes,
             way: dearest(&ways),
             ways,
-            variants: names.map(|(suite, it)| inputs(evidence, suite, it)).collect(),
+            variants: names
+                .map(|(suite, it)| inputs(evidence, suite, it))
+                .collect(),
         }
     }
 
@@ -199,7 +203,10 @@ mod tests {
             storage_microusd_per_gb_month: 0,
             microusd_per_gb,
         };
-        assert_eq!(dearest(&[way("a", 0), way("a", 9), way("a", 5), way("b", 99)]), 1);
+        assert_eq!(
+            dearest(&[way("a", 0), way("a", 9), way("a", 5), way("b", 99)]),
+            1
+        );
         assert_eq!(dearest(&[]), 0);
     }
 }
