@@ -86,7 +86,7 @@ pub fn check(project: &Project, charts: &Path, outputs: &[Output]) -> Result<Exi
         return Ok(ExitCode::SUCCESS);
     }
     eprintln!(
-        "error: {} not what results/ says\n  mend: cargo xtask publish",
+        "error: not what results/ says: {}\n  mend: cargo xtask publish",
         count(stale, "published file")
     );
     Ok(ExitCode::FAILURE)
