@@ -141,12 +141,20 @@ impl Lab {
         wait_until(&mut namespace, name, &log, || {
             UnixStream::connect(&socket).is_ok()
         })?;
-        Ok(LabEngine {
+        let engine = LabEngine {
             client: Client::connect(&socket)?,
             namespace,
             project: self.project.clone(),
             data_root,
-        })
+        };
+        if role == Role::Subject && store == Store::Containerd {
+            // A new node has removed nothing, and this one removes every image
+            // that it has pulled. containerd may not have come to it yet.
+            let snapshots = engine.part(SNAPSHOTS);
+            files::create_dir_all(&snapshots)?;
+            files::spread(&snapshots)?;
+        }
+        Ok(engine)
     }
 
     /// Starts the CNCF distribution registry with the configuration `config`,
@@ -423,11 +431,15 @@ impl LabEngine {
     }
 
     fn stored(&self, part: &str) -> Vec<PathBuf> {
-        let folder = self.namespace.path(CONTAINERD).join(part);
-        let entries = fs::read_dir(folder).into_iter().flatten();
+        let entries = fs::read_dir(self.part(part)).into_iter().flatten();
         entries
             .filter_map(|entry| Some(entry.ok()?.path()))
             .collect()
+    }
+
+    /// A folder of containerd's store.
+    fn part(&self, part: &str) -> PathBuf {
+        self.namespace.path(CONTAINERD).join(part)
     }
 
     fn containerd(&self, words: &[&str]) -> Result<()> {
@@ -438,7 +450,7 @@ impl LabEngine {
 
     /// An empty folder on the file system of the data root.
     pub fn scratch(&self, name: &str) -> Result<Scratch> {
-        Scratch::create(&self.namespace, &format!("{DATA_ROOT}/limits/{name}"))
+        Scratch::create(&self.namespace, &format!("{DATA_ROOT}/limits"), name)
     }
 
     /// Whether the engine finds `program` in its PATH.
