@@ -10,7 +10,11 @@ use crate::{
     cli::Format,
     human,
     measure::comparison::{Finding, LOOKS},
-    stats::{looks::ALPHA, power::POWER, verdict::Verdict},
+    stats::{
+        looks::{ALPHA, alpha_per_look},
+        power::POWER,
+        verdict::Verdict,
+    },
 };
 
 /// The version of the JSON's shape.
@@ -59,7 +63,7 @@ const HEADER: [&str; 9] = [
     "interval",
     "p",
     "verdict",
-    "would have been found",
+    "would have shown",
 ];
 
 impl Comparison {
@@ -67,6 +71,14 @@ impl Comparison {
         self.findings
             .iter()
             .any(|finding| finding.verdict == Verdict::Worse)
+    }
+
+    /// The variants one of whose versions never gave what was to be compared.
+    pub fn untimed(&self) -> Vec<&str> {
+        let untimed = self.findings.iter().filter(|finding| finding.blocks == 0);
+        let mut names: Vec<_> = untimed.map(|finding| &*finding.variant).collect();
+        names.dedup();
+        names
     }
 
     /// Prints it to standard output.
@@ -190,10 +202,12 @@ impl Comparison {
         let noise = self.noise.as_deref().unwrap_or("no session");
         format!(
             "The chance that any verdict `worse` or `better` above is false is at most {:.0} % (signed-rank tests in the \
-             same blocks, Holm over {}, {LOOKS} looks). `same`: within 5 % either way. The last column is the increase \
-             that these blocks would have found with a chance of about {:.0} %. In this session {noise}.",
+             same blocks, Holm over {}, {LOOKS} looks). `same`: the interval lies within 5 % either way, \
+             whatever p. The last column is the increase that these blocks would have shown, with an adjusted p of at \
+             most {:.1} %, with a chance of about {:.0} %. In this session {noise}.",
             ALPHA * 100.0,
             human::count(self.findings.len(), "test"),
+            alpha_per_look(ALPHA, LOOKS) * 100.0,
             POWER * 100.0,
         )
     }
@@ -286,12 +300,23 @@ mod tests {
         - the same image on both sides, not measured: gin/alpine
         - only in head: gin/new
 
-        | variant | time | base | head | effect | interval | p | verdict | would have been found |
+        | variant | time | base | head | effect | interval | p | verdict | would have shown |
         |---|---|--:|--:|--:|---|--:|---|--:|
         | gin/scratch | pull | 150 ms | 600 ms | +300.0 % | +290.0 % to +310.0 % | 0.0001 | worse | +2.0 % |
 
-        The chance that any verdict `worse` or `better` above is false is at most 5 % (signed-rank tests in the same blocks, Holm over 1 test, 2 looks). `same`: within 5 % either way. The last column is the increase that these blocks would have found with a chance of about 80 %. In this session other work on this machine disturbed 1 of 60 samples.
+        The chance that any verdict `worse` or `better` above is false is at most 5 % (signed-rank tests in the same blocks, Holm over 1 test, 2 looks). `same`: the interval lies within 5 % either way, whatever p. The last column is the increase that these blocks would have shown, with an adjusted p of at most 2.5 %, with a chance of about 80 %. In this session other work on this machine disturbed 1 of 60 samples.
         ");
+    }
+
+    #[test]
+    fn what_gave_no_block_is_named_once() {
+        let mut comparison = comparison();
+        assert_eq!(comparison.untimed(), [""; 0]);
+        for finding in &mut comparison.findings {
+            finding.blocks = 0;
+        }
+        comparison.findings.extend(comparison.findings.clone());
+        assert_eq!(comparison.untimed(), ["gin/scratch"]);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::{path::PathBuf, process::ExitCode};
 use anyhow::{Context, Result, bail, ensure};
 
 use super::{
-    checkout, hold, prepare_host,
+    checkout, confirm_host_package, hold, prepare_host,
     session::record,
     state::{Job, State},
     targets::Shelf,
@@ -39,7 +39,13 @@ use crate::{
 /// When a revision is unknown or the lab cannot measure. A verdict `worse` is an
 /// exit code, and only with `--fail-on-worse`.
 pub fn run(project: &Project, options: &cli::Compare) -> Result<ExitCode> {
+    let lab = &options.step().lab;
+    ensure!(
+        !lab.is_host(),
+        "a comparison is taken by the lab engine only; mend: --engine lab"
+    );
     if !elevate::is_root() {
+        confirm_host_package(project, lab)?;
         return elevate::rerun_through_sudo();
     }
     ensure!(
@@ -72,6 +78,15 @@ pub fn run(project: &Project, options: &cli::Compare) -> Result<ExitCode> {
     comparison.noise = Some(noise.to_string());
     comparison.findings = findings(&samples, &compared);
     comparison.print(options.format)?;
+    let untimed = comparison.untimed();
+    if !untimed.is_empty() {
+        eprintln!(
+            "error: nothing could be timed on both sides of {}; why: {}",
+            untimed.join(", "),
+            kept(project).1.display()
+        );
+        return Ok(ExitCode::FAILURE);
+    }
     if options.fail_on_worse && comparison.is_worse() {
         eprintln!(
             "error: {} is slower than {}",
@@ -243,7 +258,7 @@ impl Session<'_> {
         let bench = Workbench::open(project, lock, &step.lab, self.progress)?;
         let lab = bench
             .lab()
-            .context("timings are taken by the lab engine only; mend: --engine lab")?;
+            .context("a comparison is taken by the lab engine only")?;
         let shelf = Shelf::open(lab)?;
         let items = self.items(&shelf)?;
         let data_root = bench.data_root(step.lab.data_root.as_deref())?;
