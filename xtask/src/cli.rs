@@ -377,7 +377,7 @@ pub struct Cost {
 }
 
 const MERGE_EXAMPLES: &str = "Examples:\n  \
-    cargo xtask merge ../on-arm64                 a checkout in which an arm64 machine ran\n  \
+    cargo xtask merge ../on-arm64                 a checkout of the same commit, where an arm64 machine ran\n  \
     cargo xtask merge rows-amd64 rows-arm64       what two jobs of a CI matrix left";
 
 /// How a report is written.

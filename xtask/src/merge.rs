@@ -3,8 +3,8 @@
 //!
 //! Everything is read and checked before the first byte is written. A folder
 //! changes what it says otherwise than results/ does; what it says alike, or not
-//! at all, stays. So a checkout may come whole, with the older rows of platforms
-//! that were not its business. Two folders must not change one thing in two ways.
+//! at all, stays. So a checkout of the same commit may come whole, with the rows
+//! of platforms that were not its business. Two folders must not change one thing in two ways.
 
 use std::{
     collections::BTreeMap,

@@ -30,6 +30,8 @@ pub struct Comparison {
     pub weights: Vec<Weight>,
     /// Variants whose image is the same to the byte, which were not measured.
     pub identical: Vec<String>,
+    /// How the lock of the bases differs.
+    pub bases: Vec<String>,
     pub added: Vec<String>,
     pub removed: Vec<String>,
     /// Declared on both sides and not built on one of them.
@@ -185,6 +187,7 @@ impl Comparison {
                 "the same image on both sides, not measured",
                 &self.identical,
             ),
+            ("other bases in head", &self.bases),
             ("only in head", &self.added),
             ("only in base", &self.removed),
             ("not built on one side", &self.failed),
@@ -270,6 +273,7 @@ mod tests {
                 },
             ],
             identical: vec!["gin/alpine".to_owned()],
+            bases: vec!["debian:bookworm-slim linux/amd64: libc6 1 -> 2".to_owned()],
             added: vec!["gin/new".to_owned()],
             removed: Vec::new(),
             failed: Vec::new(),

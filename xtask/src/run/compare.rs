@@ -117,26 +117,44 @@ struct Sides {
 
 impl Sides {
     fn build(project: &Project, options: &cli::Compare) -> Result<Self> {
+        let step = options.step();
+        let (base, head) = Self::projects(project, options, &step)?;
+        let base_step = selected(&base, &step, &options.base)?;
+        let mut failed = false;
+        for (side, step, name) in [
+            (&base, &base_step, &options.base),
+            (&head, &step, &options.head_name()),
+        ] {
+            eprintln!("{name}:");
+            // A checkout has a lock of its own, and another run here would be
+            // disturbed all the same.
+            let elsewhere = side.lab() != project.lab();
+            let _held = elsewhere.then(|| hold(project, &step.lab)).transpose()?;
+            failed |= !super::build(side, step.clone())?;
+        }
+        Ok(Self {
+            base: State::load(&base, &base_step)?,
+            head: State::load(&head, &step)?,
+            failed,
+        })
+    }
+
+    /// The two versions as projects, checked out while nobody else does it.
+    fn projects(
+        project: &Project,
+        options: &cli::Compare,
+        step: &cli::Step,
+    ) -> Result<(Project, Project)> {
+        let _held = hold(project, &step.lab)?;
         let of = |revision: &str| {
             checkout::checkout(project, &checkout::commit(project, revision)?)
                 .with_context(|| format!("cannot take {revision} as one of the two versions"))
         };
-        let base = of(&options.base)?;
         let head = match &options.head {
             Some(revision) => of(revision)?,
             None => project.clone(),
         };
-        let step = options.step();
-        let mut failed = false;
-        for (side, name) in [(&base, &options.base), (&head, &options.head_name())] {
-            eprintln!("{name}:");
-            failed |= !super::build(side, step.clone())?;
-        }
-        Ok(Self {
-            base: State::load(&base, &step)?,
-            head: State::load(&head, &step)?,
-            failed,
-        })
+        Ok((of(&options.base)?, head))
     }
 
     fn exit_code(&self) -> ExitCode {
@@ -216,6 +234,7 @@ impl Sides {
             head: options.head_name(),
             weights: weights.collect::<Result<_>>()?,
             identical,
+            bases: crate::bases::diff(&self.base.lock, &self.head.lock),
             added: lacks(&head, &base),
             removed: lacks(&base, &head),
             failed: head
@@ -227,6 +246,21 @@ impl Sides {
             findings: Vec::new(),
         })
     }
+}
+
+/// What of the selection base has: a variant that is new in head is only there.
+fn selected(base: &Project, step: &cli::Step, name: &str) -> Result<cli::Step> {
+    let mut selected = step.clone();
+    selected.selection.retain(|word| {
+        let word = word.trim_start_matches("experiments/");
+        base.experiments().join(word).is_dir()
+    });
+    ensure!(
+        step.selection.is_empty() || !selected.selection.is_empty(),
+        "{name} has nothing of --only {}; mend: leave --only out, or name what both versions have",
+        step.selection.join(" ")
+    );
+    Ok(selected)
 }
 
 fn declared(state: &State) -> Vec<String> {

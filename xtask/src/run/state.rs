@@ -4,7 +4,7 @@
 
 use std::{
     collections::BTreeMap,
-    fs,
+    fs, io,
     path::{Path, PathBuf},
 };
 
@@ -24,6 +24,7 @@ use crate::{
     image::Platform,
     measure::scenario::{Probe, Scenario, UNSHAPED, of_session},
     normalise::NORMALISER_ID,
+    problem::shown,
     progress::Progress,
     project::Project,
     record::{
@@ -414,6 +415,29 @@ impl State {
             self.note_written(&path);
         }
         Ok(())
+    }
+
+    /// The exact files that would be others if they were saved as they were read:
+    /// rows of what is no longer declared, costs that do not follow.
+    pub fn superseded(&self) -> Result<Vec<String>> {
+        let cost = self.cost();
+        let files = [
+            (self.sizes.path(), self.sizes.text()),
+            (self.layers.path(), self.layers.text()),
+            (self.base_rows.path(), self.base_rows.text()),
+            (cost.path(), cost.text()),
+        ];
+        let mut superseded = Vec::new();
+        for (path, text) in files {
+            let committed = match fs::read_to_string(path) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                read => read.with_context(|| format!("cannot read {}", path.display()))?,
+            };
+            if committed != text {
+                superseded.push(shown(path, self.project.root()).display().to_string());
+            }
+        }
+        Ok(superseded)
     }
 
     /// What follows from the sizes; nothing without prices.

@@ -95,7 +95,10 @@ pub fn run(project: &Project, options: &cli::Verify) -> Result<ExitCode> {
     let lock = state.make_bases(&mut bench, &progress)?;
     state.build(&mut bench, true, &progress)?;
     let counted = state.count(&progress, |_| true)?;
-    let report = Committed::of(&state).held_against(&counted, &lock);
+    let mut report = Committed::of(&state).held_against(&counted, &lock);
+    report
+        .findings
+        .extend(state.superseded()?.into_iter().map(Finding::of_other_rows));
     print!("{report}");
     if report.findings.is_empty() {
         files::remove_dir_all(&apart.lab())?;
@@ -306,6 +309,17 @@ impl Finding {
             name,
             drifts: Vec::new(),
             why: format!("no row of results/{file} is about it; mend: cargo xtask size"),
+        }
+    }
+}
+
+impl Finding {
+    fn of_other_rows(name: String) -> Self {
+        Self {
+            name,
+            drifts: Vec::new(),
+            why: "holds rows of what is not declared, or of other sizes or prices; mend: cargo xtask size"
+                .to_owned(),
         }
     }
 }
