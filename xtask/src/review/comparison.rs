@@ -302,6 +302,7 @@ mod tests {
         1 time: 1 worse, 0 better, 0 same, 0 inconclusive.
         - gin/scratch transfers 60000000 bytes instead of 10000000: +50000000, +500.0 %
         - the same image on both sides, not measured: gin/alpine
+        - other bases in head: debian:bookworm-slim linux/amd64: libc6 1 -> 2
         - only in head: gin/new
 
         | variant | time | base | head | effect | interval | p | verdict | would have shown |
@@ -334,6 +335,7 @@ mod tests {
         insta::assert_snapshot!(same.plain(), @"
         the working tree against main: Every image that both have is the same to the byte: nothing was measured.
           the same image on both sides, not measured: gin/alpine
+          other bases in head: debian:bookworm-slim linux/amd64: libc6 1 -> 2
         ");
         assert!(!same.is_worse() && comparison().is_worse());
     }
