@@ -12,7 +12,6 @@ use std::{
     os::unix::net::UnixStream,
     path::{Path, PathBuf},
     process::Command,
-    time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result, bail};
@@ -26,10 +25,6 @@ use super::{
     scratch::Scratch,
 };
 use crate::{files, project::Project, shell};
-
-/// dockerd and the registry answer in about a second; a minute means that they
-/// never will.
-const START_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The unpacked Debian root is 0.6 GB; a cap keeps a bug from eating the memory.
 const ROOT_BYTES: u64 = 3 << 30;
@@ -329,20 +324,14 @@ fn wait_until(
     log: &Path,
     ready: impl Fn() -> bool,
 ) -> Result<()> {
-    let deadline = Instant::now() + START_TIMEOUT;
-    while !ready() {
-        let ended = namespace.exit_code()?.is_some();
-        if ended || Instant::now() > deadline {
-            let what = if ended { "ended" } else { "does not answer" };
-            bail!(
-                "the lab's {name} {what}:\n{}\nnote: full log in {}",
-                shell::tail(log),
-                log.display()
-            );
-        }
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    Ok(())
+    let ended = || Ok(namespace.exit_code()?.is_some());
+    shell::wait_until(
+        &format!("the lab's {name}"),
+        "does not answer",
+        log,
+        ended,
+        ready,
+    )
 }
 
 /// The running registry; dropping it ends it, and then its storage goes.

@@ -33,6 +33,7 @@ use crate::{
     project::Project,
     record::{facts, table::Table, timings::SampleRow},
     review::comparison::{Comparison, Weight},
+    suite::folder_of,
 };
 
 /// # Errors
@@ -250,17 +251,21 @@ impl Sides {
 
 /// What of the selection base has: a variant that is new in head is only there.
 fn selected(base: &Project, step: &cli::Step, name: &str) -> Result<cli::Step> {
-    let mut selected = step.clone();
-    selected.selection.retain(|word| {
-        let word = word.trim_start_matches("experiments/");
-        base.experiments().join(word).is_dir()
-    });
+    let mut selection = Vec::new();
+    for word in &step.selection {
+        if base.experiments().join(folder_of(word)?).is_dir() {
+            selection.push(word.clone());
+        }
+    }
     ensure!(
-        step.selection.is_empty() || !selected.selection.is_empty(),
+        step.selection.is_empty() || !selection.is_empty(),
         "{name} has nothing of --only {}; mend: leave --only out, or name what both versions have",
         step.selection.join(" ")
     );
-    Ok(selected)
+    Ok(cli::Step {
+        selection,
+        ..step.clone()
+    })
 }
 
 fn declared(state: &State) -> Vec<String> {

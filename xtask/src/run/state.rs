@@ -4,7 +4,7 @@
 
 use std::{
     collections::BTreeMap,
-    fs, io,
+    fs,
     path::{Path, PathBuf},
 };
 
@@ -229,6 +229,12 @@ impl State {
         self.provided.iter().find(|base| base.name == *name)
     }
 
+    /// What the image of a variant stands on, where that is in hand; on
+    /// `scratch` it is nothing.
+    pub fn base_of(&self, job: Job<'_>) -> Option<&Provided> {
+        self.find(job.variant.images.base.as_ref()?)
+    }
+
     /// The identity of everything that a variant's build reads; none while a
     /// base or the builder is not in hand.
     ///
@@ -422,18 +428,14 @@ impl State {
     pub fn superseded(&self) -> Result<Vec<String>> {
         let cost = self.cost();
         let files = [
-            (self.sizes.path(), self.sizes.text()),
-            (self.layers.path(), self.layers.text()),
-            (self.base_rows.path(), self.base_rows.text()),
-            (cost.path(), cost.text()),
+            (self.sizes.path(), self.sizes.has_moved()?),
+            (self.layers.path(), self.layers.has_moved()?),
+            (self.base_rows.path(), self.base_rows.has_moved()?),
+            (cost.path(), cost.has_moved()?),
         ];
         let mut superseded = Vec::new();
-        for (path, text) in files {
-            let committed = match fs::read_to_string(path) {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-                read => read.with_context(|| format!("cannot read {}", path.display()))?,
-            };
-            if committed != text {
+        for (path, moved) in files {
+            if path.is_file() && moved {
                 superseded.push(shown(path, self.project.root()).display().to_string());
             }
         }

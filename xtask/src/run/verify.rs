@@ -311,9 +311,7 @@ impl Finding {
             why: format!("no row of results/{file} is about it; mend: cargo xtask size"),
         }
     }
-}
 
-impl Finding {
     fn of_other_rows(name: String) -> Self {
         Self {
             name,
@@ -436,9 +434,7 @@ mod tests {
     }
 
     fn table<R: Row>(rows: impl IntoIterator<Item = R>) -> Table<R> {
-        let mut table = Table::empty(Path::new("x.csv"));
-        rows.into_iter().for_each(|row| table.upsert(row));
-        table
+        Table::of(Path::new("x.csv"), rows)
     }
 
     impl Made {
