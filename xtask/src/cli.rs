@@ -90,7 +90,7 @@ pub enum Command {
     ///
     /// Images and bases are made anew in target/lab/verify; results/ and bases.lock are only read. Digests and
     /// sizes must be the committed ones; where a build does not repeat (`reproducible` is `no`), what can repeat
-    /// must be: unpacked bytes, files, contents, the application binary. Exits with 1 where a row did not come
+    /// must be: unpacked bytes, files, the application binary. Exits with 1 where a row did not come
     /// out, and names the input that drifted: Dockerfile, context, a base with its packages, builder, method.
     #[command(after_help = VERIFY_EXAMPLES)]
     Verify(Verify),
@@ -410,7 +410,7 @@ pub struct Cost {
 }
 
 const MERGE_EXAMPLES: &str = "Examples:\n  \
-    cargo xtask merge ../on-arm64                 a checkout in which an arm64 machine ran\n  \
+    cargo xtask merge ../on-arm64                 a checkout of the same commit, where an arm64 machine ran\n  \
     cargo xtask merge rows-amd64 rows-arm64       what two jobs of a CI matrix left";
 
 /// How a report is written.

@@ -3,8 +3,8 @@
 //!
 //! Everything is read and checked before the first byte is written. A folder
 //! changes what it says otherwise than results/ does; what it says alike, or not
-//! at all, stays. So a checkout may come whole, with the older rows of platforms
-//! that were not its business. Two folders must not change one thing in two ways.
+//! at all, stays. So a checkout of the same commit may come whole, with the rows
+//! of platforms that were not its business. Two folders must not change one thing in two ways.
 
 use std::{
     collections::BTreeMap,
@@ -105,6 +105,13 @@ struct Image {
 type Files = BTreeMap<PathBuf, String>;
 
 impl Image {
+    fn of(size: &SizeRow) -> Self {
+        Self {
+            size: size.clone(),
+            layers: Vec::new(),
+        }
+    }
+
     /// Whether neither has anything to tell the other. A build that does not
     /// repeat says nothing new while its inputs stay.
     fn agrees(&self, other: &Self) -> bool {
@@ -199,19 +206,19 @@ impl Rows {
 
     fn save(&self, results: &Path, prices: Option<&Prices>) -> Result<Vec<PathBuf>> {
         let images = self.images.values();
-        let sizes = table(
+        let sizes = Table::of(
             &paths::sizes(results),
             images.clone().map(|image| image.size.clone()),
         );
-        let layers = table(
+        let layers = Table::of(
             &paths::layers(results),
             images.flat_map(|image| image.layers.clone()),
         );
-        let answers = table(
+        let answers = Table::of(
             &paths::capabilities(results),
             self.answers.values().flatten().cloned(),
         );
-        let bases = table(&paths::bases(results), self.bases.values().cloned());
+        let bases = Table::of(&paths::bases(results), self.bases.values().cloned());
         let mut written = Vec::new();
         let mut note = |moved: bool, path: &Path| {
             if moved {
@@ -231,15 +238,6 @@ impl Rows {
             note(replace(&folder, files)?, &folder);
         }
         Ok(written)
-    }
-}
-
-impl Image {
-    fn of(size: &SizeRow) -> Self {
-        Self {
-            size: size.clone(),
-            layers: Vec::new(),
-        }
     }
 }
 
@@ -281,12 +279,6 @@ fn change<K: Ord + Clone, T: Clone>(
         ours.insert(key.clone(), new.clone());
     }
     disagreements
-}
-
-fn table<R: Row>(path: &Path, rows: impl Iterator<Item = R>) -> Table<R> {
-    let mut table = Table::empty(path);
-    rows.for_each(|row| table.upsert(row));
-    table
 }
 
 /// The names of the folders that hold a machine's files.
@@ -434,9 +426,9 @@ mod tests {
         fn images(&self, results: &str, images: &[Image]) {
             let folder = self.path(results);
             let sizes = images.iter().map(|image| image.size.clone());
-            table(&paths::sizes(&folder), sizes).save().unwrap();
+            Table::of(&paths::sizes(&folder), sizes).save().unwrap();
             let layers = images.iter().flat_map(|image| image.layers.clone());
-            table(&paths::layers(&folder), layers).save().unwrap();
+            Table::of(&paths::layers(&folder), layers).save().unwrap();
         }
 
         /// What was written, below the project.
@@ -552,7 +544,7 @@ mod tests {
                 ..CapabilityRow::default()
             };
             let path = paths::capabilities(&place.path(results));
-            table(&path, capabilities.iter().map(row)).save().unwrap();
+            Table::of(&path, capabilities.iter().map(row)).save().unwrap();
         };
         place.images("one", &[image("a", AMD64, &[5])]);
         answers("project/results", &["dns", "gone"]);
@@ -620,12 +612,9 @@ mod tests {
         );
         for (folder, platform) in [("one", AMD64), ("two", ARM64)] {
             place.images(folder, &[image("a", platform, &[5])]);
-            table(
-                &paths::bases(&place.path(folder)),
-                [base(platform)].into_iter(),
-            )
-            .save()
-            .unwrap();
+            Table::of(&paths::bases(&place.path(folder)), [base(platform)])
+                .save()
+                .unwrap();
         }
         let written = place.merge(&["one", "two"]).unwrap();
         let exact = ["sizes", "layers", "bases", "cost"].map(|name| format!("results/{name}.csv"));
@@ -644,7 +633,7 @@ mod tests {
     #[test]
     fn a_machine_is_copied_whole_and_what_it_no_longer_has_goes() {
         let place = Place::new();
-        let samples = table(Path::new("x"), std::iter::once(SampleRow::default())).text();
+        let samples = Table::of(Path::new("x"), std::iter::once(SampleRow::default())).text();
         place.write("project/results/m/environment.csv", "session,fact,value\n");
         place.write("project/results/m/samples/gin-unshaped-old.csv", &samples);
         place.write("project/results/other/environment.csv", NODE);

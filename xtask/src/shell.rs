@@ -6,6 +6,7 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result, bail};
@@ -14,6 +15,9 @@ use crate::files;
 
 /// How many lines of a failed program's log an error repeats.
 const LOG_TAIL_LINES: usize = 12;
+
+/// A server that is not ready after this long never will be.
+const START_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A command in a process group of its own: a Ctrl-C at the terminal reaches
 /// xtask alone, which then decides how its children end.
@@ -74,6 +78,35 @@ pub fn read(command: &mut Command) -> Result<String> {
     Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
+/// Waits until a server that was started is `ready`, which takes a fraction of a
+/// second, or seconds.
+///
+/// # Errors
+/// When it has `ended`, or is not ready in a minute (it is then `silent`): the
+/// end of its log.
+pub fn wait_until(
+    server: &str,
+    silent: &str,
+    log: &Path,
+    mut ended: impl FnMut() -> Result<bool>,
+    ready: impl Fn() -> bool,
+) -> Result<()> {
+    let deadline = Instant::now() + START_TIMEOUT;
+    while !ready() {
+        let ended = ended()?;
+        if ended || Instant::now() > deadline {
+            let what = if ended { "ended" } else { silent };
+            bail!(
+                "{server} {what}:\n{}\nnote: full log in {}",
+                tail(log),
+                log.display()
+            );
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    Ok(())
+}
+
 /// git in the checkout at `root`, without its optional locks: it only reads.
 pub fn git(root: &Path, arguments: &[&str]) -> Command {
     let mut git = command("git");
@@ -83,6 +116,19 @@ pub fn git(root: &Path, arguments: &[&str]) -> Command {
         .args(["-c", "safe.directory=*"])
         .args(arguments);
     git
+}
+
+/// The commit that a revision stands for, whole; none where git knows none.
+pub fn commit(root: &Path, revision: &str) -> Option<String> {
+    let peeled = format!("{revision}^{{commit}}");
+    let arguments = [
+        "rev-parse",
+        "--quiet",
+        "--verify",
+        "--end-of-options",
+        &peeled,
+    ];
+    read(&mut git(root, &arguments)).ok()
 }
 
 /// A shell for short commands of the host's own tools, written with

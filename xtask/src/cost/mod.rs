@@ -76,11 +76,8 @@ pub fn table(
     sizes: &Table<SizeRow>,
     layers: &Table<LayerRow>,
 ) -> Table<CostRow> {
-    let mut table = Table::empty(&paths::cost(results));
-    for row in model::rows(&prices.prices, usage, sizes, layers) {
-        table.upsert(row);
-    }
-    table
+    let rows = model::rows(&prices.prices, usage, sizes, layers);
+    Table::of(&paths::cost(results), rows)
 }
 
 fn platforms(costs: &Table<CostRow>) -> BTreeSet<&str> {

@@ -309,9 +309,7 @@ mod tests {
     }
 
     fn table<R: crate::record::row::Row>(rows: impl IntoIterator<Item = R>) -> Table<R> {
-        let mut table = Table::empty(FilePath::new("x.csv"));
-        rows.into_iter().for_each(|row| table.upsert(row));
-        table
+        Table::of(FilePath::new("x.csv"), rows)
     }
 
     fn id(of: &str) -> Option<Id> {

@@ -12,7 +12,6 @@ use std::{
     os::unix::net::UnixStream,
     path::{Path, PathBuf},
     process::Command,
-    time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result, bail};
@@ -26,10 +25,6 @@ use super::{
     scratch::Scratch,
 };
 use crate::{files, project::Project, shell};
-
-/// dockerd and the registry answer in about a second; a minute means that they
-/// never will.
-const START_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The unpacked Debian root is 0.6 GB; a cap keeps a bug from eating the memory.
 const ROOT_BYTES: u64 = 3 << 30;
@@ -141,12 +136,20 @@ impl Lab {
         wait_until(&mut namespace, name, &log, || {
             UnixStream::connect(&socket).is_ok()
         })?;
-        Ok(LabEngine {
+        let engine = LabEngine {
             client: Client::connect(&socket)?,
             namespace,
             project: self.project.clone(),
             data_root,
-        })
+        };
+        if role == Role::Subject && store == Store::Containerd {
+            // A new node has removed nothing, and this one removes every image
+            // that it has pulled. containerd may not have come to it yet.
+            let snapshots = engine.part(SNAPSHOTS);
+            files::create_dir_all(&snapshots)?;
+            files::spread(&snapshots)?;
+        }
+        Ok(engine)
     }
 
     /// Starts the CNCF distribution registry with the configuration `config`,
@@ -321,20 +324,14 @@ fn wait_until(
     log: &Path,
     ready: impl Fn() -> bool,
 ) -> Result<()> {
-    let deadline = Instant::now() + START_TIMEOUT;
-    while !ready() {
-        let ended = namespace.exit_code()?.is_some();
-        if ended || Instant::now() > deadline {
-            let what = if ended { "ended" } else { "does not answer" };
-            bail!(
-                "the lab's {name} {what}:\n{}\nnote: full log in {}",
-                shell::tail(log),
-                log.display()
-            );
-        }
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    Ok(())
+    let ended = || Ok(namespace.exit_code()?.is_some());
+    shell::wait_until(
+        &format!("the lab's {name}"),
+        "does not answer",
+        log,
+        ended,
+        ready,
+    )
 }
 
 /// The running registry; dropping it ends it, and then its storage goes.
@@ -423,11 +420,15 @@ impl LabEngine {
     }
 
     fn stored(&self, part: &str) -> Vec<PathBuf> {
-        let folder = self.namespace.path(CONTAINERD).join(part);
-        let entries = fs::read_dir(folder).into_iter().flatten();
+        let entries = fs::read_dir(self.part(part)).into_iter().flatten();
         entries
             .filter_map(|entry| Some(entry.ok()?.path()))
             .collect()
+    }
+
+    /// A folder of containerd's store.
+    fn part(&self, part: &str) -> PathBuf {
+        self.namespace.path(CONTAINERD).join(part)
     }
 
     fn containerd(&self, words: &[&str]) -> Result<()> {
@@ -438,7 +439,7 @@ impl LabEngine {
 
     /// An empty folder on the file system of the data root.
     pub fn scratch(&self, name: &str) -> Result<Scratch> {
-        Scratch::create(&self.namespace, &format!("{DATA_ROOT}/limits/{name}"))
+        Scratch::create(&self.namespace, &format!("{DATA_ROOT}/limits"), name)
     }
 
     /// Whether the engine finds `program` in its PATH.

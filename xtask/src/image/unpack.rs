@@ -258,8 +258,9 @@ impl BufRead for Blob<'_> {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
         if self.at == self.buffer.filled {
             let used = mem::replace(&mut self.buffer, self.exchange.empty()?);
-            self.exchange.hand_over(Piece::Packed(used))?;
+            // Before anything can fail: whoever reads on reads the new buffer.
             self.at = 0;
+            self.exchange.hand_over(Piece::Packed(used))?;
             self.buffer.fill(&mut self.file)?;
         }
         Ok(&self.buffer.filled()[self.at..])
@@ -329,5 +330,36 @@ pub fn codec_of(start: &[u8]) -> Codec {
         [0x1f, 0x8b, ..] => Codec::Gzip,
         [0x28, 0xb5, 0x2f, 0xfd, ..] => Codec::Zstd,
         _ => Codec::Plain,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Seek as _, Write as _};
+
+    use super::*;
+
+    #[test]
+    fn a_blob_that_nobody_reads_any_more_is_an_error_however_often_it_is_asked() {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(&vec![1; 3 * BUFFER_BYTES]).unwrap();
+        file.rewind().unwrap();
+        let (empty_sender, empty) = channel();
+        let (filled, pieces) = channel();
+        for _ in 0..3 {
+            empty_sender.send(Buffer::new()).unwrap();
+        }
+        let mut blob = Blob {
+            file,
+            buffer: Buffer::new(),
+            at: 0,
+            exchange: &Exchange { empty, filled },
+        };
+        assert_eq!(blob.fill_buf().unwrap().len(), BUFFER_BYTES);
+        blob.consume(BUFFER_BYTES);
+        drop(pieces);
+        for _ in 0..2 {
+            assert!(io::copy(&mut blob, &mut io::sink()).is_err());
+        }
     }
 }

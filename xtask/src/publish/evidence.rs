@@ -54,13 +54,21 @@ impl Evidence {
         let fs = &settings.data_root_fs;
         Ok(Self {
             suites: suite::load(project, &Selection::default(), platform)?,
-            sizes: rows(paths::sizes(&results), |it: &SizeRow| it.platform == *platform)?,
-            layers: rows(paths::layers(&results), |it: &LayerRow| it.platform == *platform)?,
-            bases: rows(paths::bases(&results), |it: &BaseRow| it.platform == *platform)?,
+            sizes: rows(paths::sizes(&results), |it: &SizeRow| {
+                it.platform == *platform
+            })?,
+            layers: rows(paths::layers(&results), |it: &LayerRow| {
+                it.platform == *platform
+            })?,
+            bases: rows(paths::bases(&results), |it: &BaseRow| {
+                it.platform == *platform
+            })?,
             capabilities: rows(paths::capabilities(&results), |it: &CapabilityRow| {
                 it.platform == *platform
             })?,
-            cost: rows(paths::cost(&results), |it: &CostRow| it.platform == *platform)?,
+            cost: rows(paths::cost(&results), |it: &CostRow| {
+                it.platform == *platform
+            })?,
             node: rows(paths::node(&machine), |it: &NodeRow| {
                 it.platform == *platform && it.data_root_fs == *fs
             })?,
@@ -88,7 +96,13 @@ impl Evidence {
         self.sizes.iter().find(is_it)
     }
 
-    pub fn node(&self, suite: &str, variant: &str, profile: &str, scenario: &str) -> Option<&NodeRow> {
+    pub fn node(
+        &self,
+        suite: &str,
+        variant: &str,
+        profile: &str,
+        scenario: &str,
+    ) -> Option<&NodeRow> {
         self.node.iter().find(|it| {
             it.suite == suite
                 && it.variant == variant

@@ -263,9 +263,7 @@ mod tests {
     }
 
     fn sizes(rows: impl IntoIterator<Item = SizeRow>) -> Table<SizeRow> {
-        let mut table = Table::empty(Path::new("sizes.csv"));
-        rows.into_iter().for_each(|row| table.upsert(row));
-        table
+        Table::of(Path::new("sizes.csv"), rows)
     }
 
     /// Offers `new` to a table that holds `old`; the outcome, and the bytes

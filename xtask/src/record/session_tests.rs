@@ -58,9 +58,7 @@ fn start(variant: &str, session: &str) -> StartRow {
 }
 
 fn table<R: Row>(rows: impl IntoIterator<Item = R>) -> Table<R> {
-    let mut table = Table::empty(Path::new("x.csv"));
-    rows.into_iter().for_each(|row| table.upsert(row));
-    table
+    Table::of(Path::new("x.csv"), rows)
 }
 
 fn wanted(variant: &str, scenario: &str) -> Wanted {

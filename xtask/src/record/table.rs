@@ -45,6 +45,13 @@ impl<R: Row> Table<R> {
         }
     }
 
+    /// The rows that `path` is to hold; of two with one key the later one.
+    pub fn of(path: &Path, rows: impl IntoIterator<Item = R>) -> Self {
+        let mut table = Self::empty(path);
+        rows.into_iter().for_each(|row| table.upsert(row));
+        table
+    }
+
     /// Reads `text` as the content of `path`.
     ///
     /// # Errors
@@ -93,17 +100,26 @@ impl<R: Row> Table<R> {
     /// table without rows makes no file.
     pub fn save(&self) -> Result<bool> {
         let text = self.text();
-        let moved = match fs::read(&self.path) {
-            Ok(bytes) => bytes != text.as_bytes(),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => !self.rows.is_empty(),
-            Err(error) => {
-                return Err(error).with_context(|| format!("cannot read {}", self.path.display()));
-            }
-        };
+        let moved = self.moves_to(&text)?;
         if moved {
             files::write_atomic(&self.path, text)?;
         }
         Ok(moved)
+    }
+
+    /// Whether the file holds other bytes than these rows make.
+    pub fn has_moved(&self) -> Result<bool> {
+        self.moves_to(&self.text())
+    }
+
+    fn moves_to(&self, text: &str) -> Result<bool> {
+        match fs::read(&self.path) {
+            Ok(bytes) => Ok(bytes != text.as_bytes()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(!self.rows.is_empty()),
+            Err(error) => {
+                Err(error).with_context(|| format!("cannot read {}", self.path.display()))
+            }
+        }
     }
 }
 

@@ -32,9 +32,7 @@ fn layer(variant: &str, layer: u64) -> LayerRow {
 }
 
 fn table<R: Row>(rows: impl IntoIterator<Item = R>) -> Table<R> {
-    let mut table = Table::empty(Path::new("results/x.csv"));
-    rows.into_iter().for_each(|row| table.upsert(row));
-    table
+    Table::of(Path::new("results/x.csv"), rows)
 }
 
 /// Everything that is wrong with `text`.

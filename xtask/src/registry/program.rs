@@ -3,12 +3,11 @@
 use std::{
     fs,
     net::{SocketAddr, TcpStream},
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::Child,
-    time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use tempfile::TempDir;
 
 use super::config_yaml;
@@ -16,9 +15,6 @@ use crate::{files, project::Project, shell};
 
 /// What CNCF distribution is called by Debian, and by its own authors.
 const NAMES: [&str; 2] = ["docker-registry", "registry"];
-
-/// It listens in a fraction of a second; a minute means that it never will.
-const START_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// CNCF distribution, as this machine has it.
 pub struct Program(PathBuf);
@@ -69,7 +65,13 @@ impl Program {
             child: shell::spawn(&mut command)?,
             _folder: folder,
         };
-        served.wait_until_it_listens(address, &log)?;
+        shell::wait_until(
+            "the registry",
+            "does not listen",
+            &log,
+            || Ok(served.child.try_wait()?.is_some()),
+            || TcpStream::connect(address).is_ok(),
+        )?;
         Ok(served)
     }
 }
@@ -91,25 +93,6 @@ pub struct Served {
     _folder: TempDir,
 }
 
-impl Served {
-    fn wait_until_it_listens(&mut self, address: SocketAddr, log: &Path) -> Result<()> {
-        let deadline = Instant::now() + START_TIMEOUT;
-        while TcpStream::connect(address).is_err() {
-            let ended = self.child.try_wait()?.is_some();
-            if ended || Instant::now() > deadline {
-                let what = if ended { "ended" } else { "does not listen" };
-                bail!(
-                    "the registry {what}:\n{}\nnote: full log in {}",
-                    shell::tail(log),
-                    log.display()
-                );
-            }
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        Ok(())
-    }
-}
-
 impl Drop for Served {
     fn drop(&mut self) {
         // One that has ended already is just as well.
@@ -120,7 +103,7 @@ impl Drop for Served {
 
 #[cfg(test)]
 mod tests {
-    use std::{io::Read as _, net::TcpListener, os::unix::fs::PermissionsExt as _};
+    use std::{io::Read as _, net::TcpListener, os::unix::fs::PermissionsExt as _, path::Path};
 
     use super::*;
     use crate::registry::free_address;

@@ -10,7 +10,11 @@ use crate::{
     cli::Format,
     human,
     measure::comparison::{Finding, LOOKS},
-    stats::{looks::ALPHA, power::POWER, verdict::Verdict},
+    stats::{
+        looks::{ALPHA, alpha_per_look},
+        power::POWER,
+        verdict::Verdict,
+    },
 };
 
 /// The version of the JSON's shape.
@@ -26,6 +30,8 @@ pub struct Comparison {
     pub weights: Vec<Weight>,
     /// Variants whose image is the same to the byte, which were not measured.
     pub identical: Vec<String>,
+    /// How the lock of the bases differs.
+    pub bases: Vec<String>,
     pub added: Vec<String>,
     pub removed: Vec<String>,
     /// Declared on both sides and not built on one of them.
@@ -59,7 +65,7 @@ const HEADER: [&str; 9] = [
     "interval",
     "p",
     "verdict",
-    "would have been found",
+    "would have shown",
 ];
 
 impl Comparison {
@@ -67,6 +73,14 @@ impl Comparison {
         self.findings
             .iter()
             .any(|finding| finding.verdict == Verdict::Worse)
+    }
+
+    /// The variants one of whose versions never gave what was to be compared.
+    pub fn untimed(&self) -> Vec<&str> {
+        let untimed = self.findings.iter().filter(|finding| finding.blocks == 0);
+        let mut names: Vec<_> = untimed.map(|finding| &*finding.variant).collect();
+        names.dedup();
+        names
     }
 
     /// Prints it to standard output.
@@ -173,6 +187,7 @@ impl Comparison {
                 "the same image on both sides, not measured",
                 &self.identical,
             ),
+            ("other bases in head", &self.bases),
             ("only in head", &self.added),
             ("only in base", &self.removed),
             ("not built on one side", &self.failed),
@@ -190,10 +205,12 @@ impl Comparison {
         let noise = self.noise.as_deref().unwrap_or("no session");
         format!(
             "The chance that any verdict `worse` or `better` above is false is at most {:.0} % (signed-rank tests in the \
-             same blocks, Holm over {}, {LOOKS} looks). `same`: within 5 % either way. The last column is the increase \
-             that these blocks would have found with a chance of about {:.0} %. In this session {noise}.",
+             same blocks, Holm over {}, {LOOKS} looks). `same`: the interval lies within 5 % either way, \
+             whatever p. The last column is the increase that these blocks would have shown, with an adjusted p of at \
+             most {:.1} %, with a chance of about {:.0} %. In this session {noise}.",
             ALPHA * 100.0,
             human::count(self.findings.len(), "test"),
+            alpha_per_look(ALPHA, LOOKS) * 100.0,
             POWER * 100.0,
         )
     }
@@ -256,6 +273,7 @@ mod tests {
                 },
             ],
             identical: vec!["gin/alpine".to_owned()],
+            bases: vec!["debian:bookworm-slim linux/amd64: libc6 1 -> 2".to_owned()],
             added: vec!["gin/new".to_owned()],
             removed: Vec::new(),
             failed: Vec::new(),
@@ -284,14 +302,26 @@ mod tests {
         1 time: 1 worse, 0 better, 0 same, 0 inconclusive.
         - gin/scratch transfers 60000000 bytes instead of 10000000: +50000000, +500.0 %
         - the same image on both sides, not measured: gin/alpine
+        - other bases in head: debian:bookworm-slim linux/amd64: libc6 1 -> 2
         - only in head: gin/new
 
-        | variant | time | base | head | effect | interval | p | verdict | would have been found |
+        | variant | time | base | head | effect | interval | p | verdict | would have shown |
         |---|---|--:|--:|--:|---|--:|---|--:|
         | gin/scratch | pull | 150 ms | 600 ms | +300.0 % | +290.0 % to +310.0 % | 0.0001 | worse | +2.0 % |
 
-        The chance that any verdict `worse` or `better` above is false is at most 5 % (signed-rank tests in the same blocks, Holm over 1 test, 2 looks). `same`: within 5 % either way. The last column is the increase that these blocks would have found with a chance of about 80 %. In this session other work on this machine disturbed 1 of 60 samples.
+        The chance that any verdict `worse` or `better` above is false is at most 5 % (signed-rank tests in the same blocks, Holm over 1 test, 2 looks). `same`: the interval lies within 5 % either way, whatever p. The last column is the increase that these blocks would have shown, with an adjusted p of at most 2.5 %, with a chance of about 80 %. In this session other work on this machine disturbed 1 of 60 samples.
         ");
+    }
+
+    #[test]
+    fn what_gave_no_block_is_named_once() {
+        let mut comparison = comparison();
+        assert_eq!(comparison.untimed(), [""; 0]);
+        for finding in &mut comparison.findings {
+            finding.blocks = 0;
+        }
+        comparison.findings.extend(comparison.findings.clone());
+        assert_eq!(comparison.untimed(), ["gin/scratch"]);
     }
 
     #[test]
@@ -305,6 +335,7 @@ mod tests {
         insta::assert_snapshot!(same.plain(), @"
         the working tree against main: Every image that both have is the same to the byte: nothing was measured.
           the same image on both sides, not measured: gin/alpine
+          other bases in head: debian:bookworm-slim linux/amd64: libc6 1 -> 2
         ");
         assert!(!same.is_worse() && comparison().is_worse());
     }

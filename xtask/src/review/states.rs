@@ -108,7 +108,7 @@ impl Source {
     /// folder.
     fn named(project: &Project, word: &str) -> Result<Self> {
         let is_path = word.starts_with(['.', '/']);
-        if !is_path && let Some(commit) = commit(project.root(), word) {
+        if !is_path && let Some(commit) = shell::commit(project.root(), word) {
             return Ok(Self::revision(project, word, commit));
         }
         let found = folder(Path::new(word)).map(|place| Self {
@@ -138,7 +138,7 @@ impl Source {
         let root = project.root();
         let mains: Vec<&str> = MAINS
             .into_iter()
-            .filter(|name| commit(root, name).is_some())
+            .filter(|name| shell::commit(root, name).is_some())
             .collect();
         let found = merge_base(root, &mains).ok_or_else(|| no_merge_base(root, &mains))?;
         Ok(Self::revision(project, "the merge base with main", found))
@@ -182,19 +182,6 @@ fn folder(folder: &Path) -> Option<Place> {
         results: folder.to_owned(),
         experiments: folder.join("../experiments"),
     })
-}
-
-/// The commit that git knows by this name.
-fn commit(root: &Path, revision: &str) -> Option<String> {
-    let peeled = format!("{revision}^{{commit}}");
-    let arguments = [
-        "rev-parse",
-        "--quiet",
-        "--verify",
-        "--end-of-options",
-        &peeled,
-    ];
-    git(root, &arguments)
 }
 
 /// With several branches, the newest commit that HEAD shares with any of them.

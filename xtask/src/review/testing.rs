@@ -78,9 +78,7 @@ pub fn node(variant: &str, session: &str, pull_us: u64) -> NodeRow {
 
 /// The content of a file with these rows.
 pub fn text_of<R: Row>(rows: impl IntoIterator<Item = R>) -> String {
-    let mut table = Table::empty(Path::new("x.csv"));
-    rows.into_iter().for_each(|row| table.upsert(row));
-    table.text()
+    Table::of(Path::new("x.csv"), rows).text()
 }
 
 /// A side with these files.

@@ -25,16 +25,7 @@ const SHARED: [&str; 4] = ["bases", "images", "toolchain", "control"];
 /// # Errors
 /// When git knows no such revision.
 pub fn commit(project: &Project, revision: &str) -> Result<String> {
-    let peeled = format!("{revision}^{{commit}}");
-    let arguments = [
-        "rev-parse",
-        "--quiet",
-        "--verify",
-        "--end-of-options",
-        &peeled,
-    ];
-    let commit = shell::read(&mut shell::git(project.root(), &arguments)).ok();
-    let commit = commit.with_context(|| {
+    let commit = shell::commit(project.root(), revision).with_context(|| {
         format!(
             "git knows no revision `{revision}`; mend: `git log --oneline --all` lists them, `git fetch --unshallow` \
              brings what a shallow clone lacks"

@@ -6,7 +6,7 @@ use std::{path::PathBuf, process::ExitCode};
 use anyhow::{Context, Result, bail, ensure};
 
 use super::{
-    checkout, hold, prepare_host,
+    checkout, confirm_host_package, hold, prepare_host,
     session::record,
     state::{Job, State},
     targets::Shelf,
@@ -33,13 +33,20 @@ use crate::{
     project::Project,
     record::{facts, table::Table, timings::SampleRow},
     review::comparison::{Comparison, Weight},
+    suite::folder_of,
 };
 
 /// # Errors
 /// When a revision is unknown or the lab cannot measure. A verdict `worse` is an
 /// exit code, and only with `--fail-on-worse`.
 pub fn run(project: &Project, options: &cli::Compare) -> Result<ExitCode> {
+    let lab = &options.step().lab;
+    ensure!(
+        !lab.is_host(),
+        "a comparison is taken by the lab engine only; mend: --engine lab"
+    );
     if !elevate::is_root() {
+        confirm_host_package(project, lab)?;
         return elevate::rerun_through_sudo();
     }
     ensure!(
@@ -72,6 +79,15 @@ pub fn run(project: &Project, options: &cli::Compare) -> Result<ExitCode> {
     comparison.noise = Some(noise.to_string());
     comparison.findings = findings(&samples, &compared);
     comparison.print(options.format)?;
+    let untimed = comparison.untimed();
+    if !untimed.is_empty() {
+        eprintln!(
+            "error: nothing could be timed on both sides of {}; why: {}",
+            untimed.join(", "),
+            kept(project).1.display()
+        );
+        return Ok(ExitCode::FAILURE);
+    }
     if options.fail_on_worse && comparison.is_worse() {
         eprintln!(
             "error: {} is slower than {}",
@@ -102,26 +118,44 @@ struct Sides {
 
 impl Sides {
     fn build(project: &Project, options: &cli::Compare) -> Result<Self> {
+        let step = options.step();
+        let (base, head) = Self::projects(project, options, &step)?;
+        let base_step = selected(&base, &step, &options.base)?;
+        let mut failed = false;
+        for (side, step, name) in [
+            (&base, &base_step, &options.base),
+            (&head, &step, &options.head_name()),
+        ] {
+            eprintln!("{name}:");
+            // A checkout has a lock of its own, and another run here would be
+            // disturbed all the same.
+            let elsewhere = side.lab() != project.lab();
+            let _held = elsewhere.then(|| hold(project, &step.lab)).transpose()?;
+            failed |= !super::build(side, step.clone())?;
+        }
+        Ok(Self {
+            base: State::load(&base, &base_step)?,
+            head: State::load(&head, &step)?,
+            failed,
+        })
+    }
+
+    /// The two versions as projects, checked out while nobody else does it.
+    fn projects(
+        project: &Project,
+        options: &cli::Compare,
+        step: &cli::Step,
+    ) -> Result<(Project, Project)> {
+        let _held = hold(project, &step.lab)?;
         let of = |revision: &str| {
             checkout::checkout(project, &checkout::commit(project, revision)?)
                 .with_context(|| format!("cannot take {revision} as one of the two versions"))
         };
-        let base = of(&options.base)?;
         let head = match &options.head {
             Some(revision) => of(revision)?,
             None => project.clone(),
         };
-        let step = options.step();
-        let mut failed = false;
-        for (side, name) in [(&base, &options.base), (&head, &options.head_name())] {
-            eprintln!("{name}:");
-            failed |= !super::build(side, step.clone())?;
-        }
-        Ok(Self {
-            base: State::load(&base, &step)?,
-            head: State::load(&head, &step)?,
-            failed,
-        })
+        Ok((of(&options.base)?, head))
     }
 
     fn exit_code(&self) -> ExitCode {
@@ -201,6 +235,7 @@ impl Sides {
             head: options.head_name(),
             weights: weights.collect::<Result<_>>()?,
             identical,
+            bases: crate::bases::diff(&self.base.lock, &self.head.lock),
             added: lacks(&head, &base),
             removed: lacks(&base, &head),
             failed: head
@@ -212,6 +247,25 @@ impl Sides {
             findings: Vec::new(),
         })
     }
+}
+
+/// What of the selection base has: a variant that is new in head is only there.
+fn selected(base: &Project, step: &cli::Step, name: &str) -> Result<cli::Step> {
+    let mut selection = Vec::new();
+    for word in &step.selection {
+        if base.experiments().join(folder_of(word)?).is_dir() {
+            selection.push(word.clone());
+        }
+    }
+    ensure!(
+        step.selection.is_empty() || !selection.is_empty(),
+        "{name} has nothing of --only {}; mend: leave --only out, or name what both versions have",
+        step.selection.join(" ")
+    );
+    Ok(cli::Step {
+        selection,
+        ..step.clone()
+    })
 }
 
 fn declared(state: &State) -> Vec<String> {
@@ -243,7 +297,7 @@ impl Session<'_> {
         let bench = Workbench::open(project, lock, &step.lab, self.progress)?;
         let lab = bench
             .lab()
-            .context("timings are taken by the lab engine only; mend: --engine lab")?;
+            .context("a comparison is taken by the lab engine only")?;
         let shelf = Shelf::open(lab)?;
         let items = self.items(&shelf)?;
         let data_root = bench.data_root(step.lab.data_root.as_deref())?;

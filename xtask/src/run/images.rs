@@ -192,12 +192,7 @@ impl State {
             .iter()
             .filter_map(|name| Some((*name, &self.find(name)?.layout)))
             .collect();
-        let base = job
-            .variant
-            .images
-            .base
-            .as_ref()
-            .and_then(|name| self.find(name));
+        let base = self.base_of(job);
         let order = Order {
             dockerfile: &job.variant.dockerfile,
             context: &context,

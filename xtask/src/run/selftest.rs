@@ -8,7 +8,7 @@ use anyhow::{Context, Result, ensure};
 use comfy_table::{CellAlignment, Table as Grid};
 
 use super::{
-    Upto, hold, only, prepare_host,
+    Upto, confirm_host_package, hold, only, prepare_host,
     session::tool,
     state::State,
     targets::Shelf,
@@ -59,6 +59,7 @@ const INJECTED_PERCENT: u32 = 10;
 /// When the lab cannot measure. A proof that does not hold is an exit code.
 pub fn run(project: &Project, options: &cli::Selftest) -> Result<ExitCode> {
     if !elevate::is_root() {
+        confirm_host_package(project, &options.step.lab)?;
         return elevate::rerun_through_sudo();
     }
     let step = cli::Step {

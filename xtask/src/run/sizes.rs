@@ -142,12 +142,7 @@ impl State {
             ));
         };
         let layout = Layout::open(&self.project.image(&job.suite.name, &job.variant.name))?;
-        let base = job
-            .variant
-            .images
-            .base
-            .as_ref()
-            .and_then(|name| self.find(name));
+        let base = self.base_of(job);
         let base_layers = base
             .map(|base| base.layout.leading_layers(base.layout.layers().len()))
             .unwrap_or_default();
@@ -175,7 +170,7 @@ impl State {
     /// The columns that say what was built, whether or not it came out.
     fn named_row(&self, job: Job<'_>) -> SizeRow {
         let images = &job.variant.images;
-        let base = images.base.as_ref().and_then(|name| self.find(name));
+        let base = self.base_of(job);
         let ids = images
             .build_bases()
             .into_iter()

@@ -24,6 +24,7 @@ use crate::{
     image::Platform,
     measure::scenario::{Probe, Scenario, UNSHAPED, of_session},
     normalise::NORMALISER_ID,
+    problem::shown,
     progress::Progress,
     project::Project,
     record::{
@@ -221,6 +222,12 @@ impl State {
         self.provided.iter().find(|base| base.name == *name)
     }
 
+    /// What the image of a variant stands on, where that is in hand; on
+    /// `scratch` it is nothing.
+    pub fn base_of(&self, job: Job<'_>) -> Option<&Provided> {
+        self.find(job.variant.images.base.as_ref()?)
+    }
+
     /// The identity of everything that a variant's build reads; none while a
     /// base or the builder is not in hand.
     ///
@@ -412,6 +419,25 @@ impl State {
             self.note_written(&path);
         }
         Ok(())
+    }
+
+    /// The exact files that would be others if they were saved as they were read:
+    /// rows of what is no longer declared, costs that do not follow.
+    pub fn superseded(&self) -> Result<Vec<String>> {
+        let cost = self.cost();
+        let files = [
+            (self.sizes.path(), self.sizes.has_moved()?),
+            (self.layers.path(), self.layers.has_moved()?),
+            (self.base_rows.path(), self.base_rows.has_moved()?),
+            (cost.path(), cost.has_moved()?),
+        ];
+        let mut superseded = Vec::new();
+        for (path, moved) in files {
+            if path.is_file() && moved {
+                superseded.push(shown(path, self.project.root()).display().to_string());
+            }
+        }
+        Ok(superseded)
     }
 
     /// What follows from the sizes; nothing without prices.

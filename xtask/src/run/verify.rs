@@ -64,14 +64,8 @@ const OF_BASE: &[&str] = &[
 ];
 
 /// What of it can repeat where a build writes the time into its files: neither
-/// packed bytes nor digests.
-const CONTENT_OF_IMAGE: &[&str] = &[
-    "unpacked_bytes",
-    "content_bytes",
-    "layers",
-    "files",
-    "app_sha256",
-];
+/// packed bytes nor digests, nor, by a digit of the time, the length of a file.
+const CONTENT_OF_IMAGE: &[&str] = &["unpacked_bytes", "layers", "files", "app_sha256"];
 const CONTENT_OF_LAYER: &[&str] = &["unpacked_bytes", "files"];
 
 /// # Errors
@@ -101,7 +95,10 @@ pub fn run(project: &Project, options: &cli::Verify) -> Result<ExitCode> {
     let lock = state.make_bases(&mut bench, &progress)?;
     state.build(&mut bench, true, &progress)?;
     let counted = state.count(&progress, |_| true)?;
-    let report = Committed::of(&state).held_against(&counted, &lock);
+    let mut report = Committed::of(&state).held_against(&counted, &lock);
+    report
+        .findings
+        .extend(state.superseded()?.into_iter().map(Finding::of_other_rows));
     print!("{report}");
     if report.findings.is_empty() {
         files::remove_dir_all(&apart.lab())?;
@@ -314,6 +311,15 @@ impl Finding {
             why: format!("no row of results/{file} is about it; mend: cargo xtask size"),
         }
     }
+
+    fn of_other_rows(name: String) -> Self {
+        Self {
+            name,
+            drifts: Vec::new(),
+            why: "holds rows of what is not declared, or of other sizes or prices; mend: cargo xtask size"
+                .to_owned(),
+        }
+    }
 }
 
 impl fmt::Display for Report {
@@ -428,9 +434,7 @@ mod tests {
     }
 
     fn table<R: Row>(rows: impl IntoIterator<Item = R>) -> Table<R> {
-        let mut table = Table::empty(Path::new("x.csv"));
-        rows.into_iter().for_each(|row| table.upsert(row));
-        table
+        Table::of(Path::new("x.csv"), rows)
     }
 
     impl Made {
@@ -502,6 +506,7 @@ mod tests {
     #[test]
     fn of_a_build_that_does_not_repeat_the_content_is_compared() {
         let changing = || SizeRow {
+            content_bytes: Some(90),
             reproducible: Some(false),
             digest: None,
             ..size()
@@ -510,6 +515,7 @@ mod tests {
         let packed = SizeRow {
             transfer_bytes: Some(75),
             digest: Some(Digest::of("other")),
+            content_bytes: Some(91),
             ..changing()
         };
         let heavier = LayerRow {

@@ -21,7 +21,7 @@ pub use budget::{Budget, NoColumn, budget_column};
 pub use context::Context;
 pub use ignore::Ignore;
 pub use read::budgets;
-pub use select::Selection;
+pub use select::{Selection, folder_of};
 
 use crate::{
     digest::Digest,

@@ -1,5 +1,7 @@
 //! `SUITE` and `SUITE/VARIANT` on the command line.
 
+use std::path::PathBuf;
+
 use anyhow::{Result, anyhow, bail};
 
 use super::Suite;
@@ -64,6 +66,15 @@ impl Selection {
         }
         Ok(suites)
     }
+}
+
+/// The folder under `experiments/` that a word of the command line means.
+///
+/// # Errors
+/// When it is neither SUITE nor SUITE/VARIANT.
+pub fn folder_of(word: &str) -> Result<PathBuf> {
+    let Wanted { suite, variant } = Wanted::parse(word)?;
+    Ok(std::iter::once(suite).chain(variant).collect())
 }
 
 impl Wanted {

@@ -40,6 +40,18 @@ pub fn it_finds_what_drifted_and_writes_nothing() -> Result<()> {
     ensure!(run.stdout.starts_with(&said), "{}", run.said());
     sandbox.write("results/sizes.csv", &committed.0)?;
 
+    let row = committed.0.lines().find(|line| line.contains(",one,"));
+    let gone = row.unwrap_or_default().replace("one", "gone");
+    sandbox.write("results/sizes.csv", format!("{}{gone}\n", committed.0))?;
+    let run = sandbox.run(&["verify", "tiny/one"])?.expect(1)?;
+    ensure!(
+        run.stdout
+            .contains("results/sizes.csv\n  holds rows of what is not declared"),
+        "{}",
+        run.said()
+    );
+    sandbox.write("results/sizes.csv", &committed.0)?;
+
     tiny::set(&sandbox, "two", &tiny::dockerfile("listen_after_ms=2"))?;
     let run = sandbox.run(&["verify"])?.expect(1)?;
     ensure!(

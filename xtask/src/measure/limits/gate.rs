@@ -212,8 +212,11 @@ fn is_readable(stdout: &ChildStdout, deadline: MonoNs) -> Result<bool> {
 /// Ends a program that did not get ready, with everything that it has started:
 /// whatever hangs there does not read the end of its input.
 fn end_all(child: &mut Child) -> Result<()> {
-    pids::descendants(child.id())?.into_iter().for_each(kill);
+    // A shell whose child is killed has something to say about it, so it goes
+    // first.
+    let below = pids::descendants(child.id())?;
     child.kill()?;
+    below.into_iter().for_each(kill);
     child.wait()?;
     Ok(())
 }
