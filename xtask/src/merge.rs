@@ -544,7 +544,9 @@ mod tests {
                 ..CapabilityRow::default()
             };
             let path = paths::capabilities(&place.path(results));
-            Table::of(&path, capabilities.iter().map(row)).save().unwrap();
+            Table::of(&path, capabilities.iter().map(row))
+                .save()
+                .unwrap();
         };
         place.images("one", &[image("a", AMD64, &[5])]);
         answers("project/results", &["dns", "gone"]);

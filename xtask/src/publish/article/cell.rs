@@ -22,9 +22,10 @@ const ENDINGS: [&str; 5] = [
     "_microusd_per_month",
     "_permille",
 ];
-const TABLES: [&str; 11] = [
+const TABLES: [&str; 12] = [
     "sizes",
     "layers",
+    "capabilities",
     "bases",
     "cost",
     "limits",
@@ -103,6 +104,7 @@ pub fn look_up(evidence: &Evidence, words: &[&str]) -> Result<Cell, Wrong> {
     match table {
         "sizes" => at.of_variant(&evidence.sizes, rest, &[]),
         "layers" => at.of_variant(&evidence.layers, rest, &["layer"]),
+        "capabilities" => at.of_variant(&evidence.capabilities, rest, &["capability"]),
         "cost" => at.of_variant(&evidence.cost, rest, &["price", "path"]),
         "node_cold" | "redeploy" => at.timed(&evidence.node, rest, &["scenario"]),
         "warm" => at.timed(&evidence.start, rest, &["scenario"]),

@@ -15,6 +15,8 @@ const INTERVAL: &str = "interval";
 const TEXT: &str = "text";
 const RATIO: &str = "/";
 const OPERATORS: [&str; 2] = [RATIO, "-"];
+/// Between a cell and the word that it says.
+const IS: &str = "is";
 
 /// The text of `n: words`.
 ///
@@ -47,18 +49,23 @@ pub fn number(words: &str, evidence: &Evidence, lang: Lang) -> Result<String, Wr
 }
 
 /// What contradicts `holds: words`, if anything does: `A < B < C`, or `A ~ B ~ C`
-/// for intervals that overlap. Two times differ only where theirs lie apart.
+/// for intervals that overlap, or `A is WORD`. Two times differ only where theirs
+/// lie apart.
 ///
 /// # Errors
 /// As [`number`].
 pub fn contradiction(words: &str, evidence: &Evidence) -> Result<Option<String>, Wrong> {
     let words: Vec<&str> = words.split_whitespace().collect();
+    if let [cell @ .., IS, word] = words.as_slice() {
+        let text = look_up(evidence, cell)?.text;
+        return Ok((text != *word).then(|| format!("`{}` is {text}", cell.join(" "))));
+    }
     let is_sign = |word: &&str| ["<", "~"].contains(word);
     let signs: BTreeSet<&str> = words.iter().copied().filter(|word| is_sign(word)).collect();
     if signs.len() != 1 {
         return Err(Wrong::new(
-            "a claim compares with `<` or with `~`",
-            "write: holds: CELL < CELL, or CELL ~ CELL for intervals that overlap",
+            "a claim compares with `<`, with `~` or with `is`",
+            "write: holds: CELL < CELL, or CELL ~ CELL for intervals that overlap, or CELL is WORD",
         ));
     }
     let sides = words.split(is_sign).map(|side| Side::of(side, evidence));
@@ -295,6 +302,16 @@ mod tests {
         );
         let same = "node_cold gin/scratch pull ~ node_cold gin/single-stage pull";
         assert!(against(same).unwrap().contains("8709695 to 8923432"));
+    }
+
+    #[test]
+    fn a_claim_on_a_word_holds_while_the_cell_says_it() {
+        let against = |words| contradiction(words, &evidence()).unwrap();
+        assert_eq!(against("sizes gin/scratch base is scratch"), None);
+        assert_eq!(
+            against("sizes gin/scratch base is alpine").unwrap(),
+            "`sizes gin/scratch base` is scratch"
+        );
     }
 
     #[test]

@@ -240,7 +240,7 @@ mod tests {
         insta::assert_snapshot!(told(&run(&written, &moved).unwrap().stale), @"
         docs/article.md:1: `sizes gin/scratch transfer MB` is `7.0 MB`, and the text says `6.2 MB`
           mend: cargo xtask publish article
-        docs/article.md:12: table `sizes gin`: `scratch`, transfer bytes is `7.0 MB`, and the text says `6.2 MB`
+        docs/article.md:10: table `sizes gin`: `scratch`, transfer bytes is `7.0 MB`, and the text says `6.2 MB`
           mend: cargo xtask publish article
         ");
     }
