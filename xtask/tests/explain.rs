@@ -206,18 +206,10 @@ fn the_help_says_what_may_be_named() {
 fn a_name_that_is_nothing_says_what_to_type() {
     let project = project();
     let said = |name: &str| explain(project.path(), &[name]).2;
-    insta::assert_snapshot!(said("gin/scratch"), @r#"
-    error: gin/scratch is not built yet; mend: cargo xtask build gin/scratch
-    "#);
-    insta::assert_snapshot!(said("gin"), @r#"
-    error: `gin` is a suite; mend: name one of its variants: gin/scratch, gin/tiny
-    "#);
-    insta::assert_snapshot!(said("gin/scrath"), @r#"
-    error: `gin/scrath` is no archive, no OCI layout and no variant: no variant of gin is called `scrath`; did you mean `scratch`? There are: scratch, tiny
-    "#);
-    insta::assert_snapshot!(said("images/nginx.tar"), @r#"
-    error: `images/nginx.tar` is no archive, no OCI layout and no variant: no suite is called `images`; there are: gin
-    "#);
+    insta::assert_snapshot!(said("gin/scratch"), @"error: gin/scratch is not built yet; mend: cargo xtask build gin/scratch");
+    insta::assert_snapshot!(said("gin"), @"error: `gin` is a suite; mend: name one of its variants: gin/scratch, gin/tiny");
+    insta::assert_snapshot!(said("gin/scrath"), @"error: `gin/scrath` is no archive, no OCI layout and no variant: no variant of gin is called `scrath`; did you mean `scratch`? There are: scratch, tiny");
+    insta::assert_snapshot!(said("images/nginx.tar"), @"error: `images/nginx.tar` is no archive, no OCI layout and no variant: no suite is called `images`; there are: gin");
     let folder = project.path().join("empty");
     fs::create_dir(&folder).unwrap();
     fs::write(folder.join("index.json"), "{}").unwrap();
