@@ -32,7 +32,7 @@ row! {
         app_transfer_bytes: Option<u64>,
         /// Layers of the image.
         layers: Option<u64>,
-        /// Files, folders and links in the merged root filesystem.
+        /// Names of regular files in the merged root filesystem; hard links each count.
         files: Option<u64>,
         /// Whether two builds from the same inputs gave the same digest.
         reproducible: Option<bool>,
@@ -82,7 +82,7 @@ row! {
         unpacked_bytes: Option<u64>,
         /// Files and symlinks of the layer, hard links once, no tar headers.
         layer_file_bytes: Option<u64>,
-        /// Entries of the layer.
+        /// Names of regular files in the layer, whiteouts aside.
         files: Option<u64>,
         /// Whether the layer came with the base or the Dockerfile made it.
         origin: Option<Origin>,
