@@ -11,6 +11,9 @@ use crate::{
     project::Project,
 };
 
+/// What the folders of unpacked archives are called.
+pub const UNPACKED_PREFIX: &str = ".tmp-explain-";
+
 /// Removes all working state.
 ///
 /// # Errors
@@ -64,6 +67,21 @@ pub fn sweep_data_roots(project: &Project, folder: Option<&Path>) -> Result<()> 
     Ok(())
 }
 
+/// Removes the unpacked archives of interrupted [`explain`](crate::explain)s,
+/// which take no lock.
+pub fn sweep_unpacked(lab: &Path) -> Result<()> {
+    let entries = fs::read_dir(lab).with_context(|| format!("cannot list {}", lab.display()))?;
+    for entry in entries {
+        let entry = entry?;
+        let name = entry.file_name();
+        let is_one = name.to_string_lossy().starts_with(UNPACKED_PREFIX);
+        if is_one && !files::is_held(&entry.path()) {
+            files::remove_dir_all(&entry.path())?;
+        }
+    }
+    Ok(())
+}
+
 fn sweep_folder(folder: &Path, depth: usize) -> Result<()> {
     let Ok(entries) = fs::read_dir(folder) else {
         return Ok(());
@@ -78,6 +96,9 @@ fn sweep_folder(folder: &Path, depth: usize) -> Result<()> {
         let is_data_root = folder.ends_with("data") && name.starts_with("data-root-");
         let unfinished = name.starts_with(".tmp-") || name.ends_with(".unfinished") || is_data_root;
         let is_folder = entry.file_type()?.is_dir();
+        if unfinished && is_folder && files::is_held(&path) {
+            continue;
+        }
         if unfinished && is_folder {
             files::remove_dir_all(&path)?;
         } else if unfinished {

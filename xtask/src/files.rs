@@ -14,7 +14,7 @@ use std::{
 
 use anyhow::{Context, Result};
 use rustix::{
-    fs::{IFlags, ioctl_getflags, ioctl_setflags},
+    fs::{FlockOperation, IFlags, flock, ioctl_getflags, ioctl_setflags},
     io::Errno,
 };
 
@@ -126,6 +126,23 @@ pub fn spread(folder: &Path) -> Result<()> {
     }
 }
 
+/// Marks a folder as in use until what is returned is dropped, or the process is
+/// gone.
+pub fn hold(folder: &Path) -> Result<fs::File> {
+    let held = fs::File::open(folder).and_then(|opened| {
+        Ok(flock(&opened, FlockOperation::NonBlockingLockShared).map(|()| opened)?)
+    });
+    held.with_context(|| format!("cannot hold {}", folder.display()))
+}
+
+/// Whether a process that is still there [holds](hold) the folder.
+pub fn is_held(folder: &Path) -> bool {
+    let Ok(opened) = fs::File::open(folder) else {
+        return false;
+    };
+    flock(&opened, FlockOperation::NonBlockingLockExclusive) == Err(Errno::WOULDBLOCK)
+}
+
 /// Puts a finished folder in the place of `to`, whatever stood there.
 pub fn replace_dir(from: &Path, to: &Path) -> Result<()> {
     if let Some(parent) = to.parent() {
@@ -210,6 +227,16 @@ mod tests {
         write_atomic(&path, "x").unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), "x");
         assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_folder_is_held_for_as_long_as_its_holder_lives() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(!is_held(folder.path()));
+        let held = hold(folder.path()).unwrap();
+        assert!(is_held(folder.path()));
+        drop(held);
+        assert!(!is_held(folder.path()));
     }
 
     #[test]

@@ -14,7 +14,7 @@ use super::{
 use crate::{
     digest::Digest,
     image::{
-        Codec, Layout, Sizes, Walk, app_binary,
+        Codec, Layout, Sizes, Walk, app_binary, paths,
         program::Program,
         sizes::{LayerSizes, of_walk},
     },
@@ -203,7 +203,8 @@ impl<'a> Picture<'a> {
     }
 
     fn application_note(&self, application: &Application) -> Option<String> {
-        let needs = application.needs.as_deref()?;
+        let path = application.needs.as_deref()?;
+        let needs = paths::shown(path.as_bytes());
         let what = match application.linking {
             Linking::Script => format!("{} is a script for {needs}", application.path),
             _ => format!(
@@ -212,7 +213,7 @@ impl<'a> Picture<'a> {
                 application.path
             ),
         };
-        let there = matches!(self.walk.lookup(needs.as_bytes()), Ok(Some(_)));
+        let there = matches!(self.walk.lookup(path.as_bytes()), Ok(Some(_)));
         let missing = if there {
             ""
         } else {

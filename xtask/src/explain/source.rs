@@ -1,12 +1,13 @@
 //! What the command line names: a variant that was built, an OCI layout, or an
 //! image in one file.
 
-use std::path::Path;
+use std::{fs::File, path::Path};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use tempfile::TempDir;
 
 use crate::{
+    clean::{self, UNPACKED_PREFIX},
     files,
     image::{Choice, Layout, Platform, archive::read_archive},
     project::Project,
@@ -22,8 +23,8 @@ pub struct Source {
     pub has_manifest: bool,
     /// Suite and variant, where it is one.
     pub variant: Option<(String, String)>,
-    /// Holds what was unpacked of an archive for as long as it is looked at.
-    _unpacked: Option<TempDir>,
+    /// What was unpacked of an archive, for as long as it is looked at.
+    _unpacked: Option<(TempDir, File)>,
 }
 
 impl Source {
@@ -68,16 +69,17 @@ impl Source {
     fn archive(project: &Project, name: &str, path: &Path, choice: Choice<'_>) -> Result<Self> {
         let lab = project.lab();
         files::create_dir_all(&lab)?;
-        // Whoever is interrupted leaves it to the next run to sweep.
+        clean::sweep_unpacked(&lab)?;
         let folder = tempfile::Builder::new()
-            .prefix(".tmp-explain-")
+            .prefix(UNPACKED_PREFIX)
             .tempdir_in(&lab)
             .with_context(|| format!("cannot create a folder in {}", lab.display()))?;
         files::give_to_owner_of_parent(folder.path())?;
+        let held = files::hold(folder.path())?;
         let archived = read_archive(path, &folder.path().join("image"), choice)?;
         Ok(Self {
             has_manifest: archived.has_manifest,
-            _unpacked: Some(folder),
+            _unpacked: Some((folder, held)),
             ..Self::of(name, archived.layout, None)
         })
     }

@@ -14,9 +14,9 @@ use super::entry::Entry;
 /// largest image that we know of has 400,000 entries: a fifth of it.
 const KEPT_BYTES_MAX: u64 = 1 << 30;
 
-/// What all layers may unpack to, and be hashed as. That is far above any image,
-/// and a quarter of an hour of one core.
-const READ_BYTES_MAX: u64 = 256 << 30;
+/// What all layers may be read as, packed and unpacked. That is far above any
+/// image, and minutes of one core.
+const READ_BYTES_MAX: u64 = 64 << 30;
 
 /// What an entry takes beside its own texts: the allocation of its name, and the
 /// name's places in the layer's tree and in the root filesystem.
@@ -49,8 +49,13 @@ impl Budget {
     /// When the image's entries would take more memory than they may.
     pub(super) fn keep(&self, entry: &Entry) -> Result<()> {
         let fixed = size_of::<Entry>() as u64 + PLACES_BYTES;
+        self.keep_text(fixed + entry.text_bytes())
+    }
+
+    /// The same for a name that an entry gets beside its own.
+    pub(super) fn keep_text(&self, bytes: u64) -> Result<()> {
         ensure!(
-            take(&self.kept_bytes, fixed + entry.text_bytes()),
+            take(&self.kept_bytes, bytes),
             "the image has more names and attributes than any that can be used: they take \
              more than the {KEPT_BYTES_MAX} bytes of memory allowed"
         );
@@ -62,7 +67,8 @@ impl Budget {
     pub(super) fn read(&self, bytes: u64) -> Result<()> {
         ensure!(
             take(&self.read_bytes, bytes),
-            "the image's layers unpack to more than the {READ_BYTES_MAX} bytes allowed"
+            "the image's layers, packed and unpacked, are more than the {READ_BYTES_MAX} bytes \
+             allowed"
         );
         Ok(())
     }
@@ -87,7 +93,7 @@ mod tests {
                 .read(4)
                 .unwrap_err()
                 .to_string()
-                .contains("unpack to more")
+                .contains("packed and unpacked")
         );
         budget.read(3).unwrap();
     }

@@ -87,12 +87,6 @@ impl<R: BufRead> TarReader<R> {
         }
     }
 
-    /// Where in the stream the entry ends that was read last, which is known
-    /// before its contents are read.
-    pub(super) fn reach(&self) -> u64 {
-        self.data_end
-    }
-
     /// Writes the contents of `entry`, holes as zeros. Only right after
     /// [`next_entry`](Self::next_entry) returned it.
     pub fn copy_content(&mut self, entry: &Entry, out: &mut impl Write) -> Result<()> {

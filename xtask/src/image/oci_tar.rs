@@ -64,6 +64,11 @@ pub(super) fn take<R: std::io::BufRead>(
     tar: &mut TarReader<R>,
     entry: &Entry,
 ) -> Result<bool> {
+    // It would fill the disk with what the archive does not hold.
+    ensure!(
+        entry.hole_bytes() == 0,
+        "is a sparse file, and no exporter of images writes those"
+    );
     let name = std::str::from_utf8(&entry.path).unwrap_or_default();
     let blob = name.strip_prefix("blobs/sha256/");
     let wanted = blob.is_some() || matches!(name, "oci-layout" | "index.json");

@@ -4,7 +4,7 @@ use std::{
     cmp::Reverse,
     sync::{
         OnceLock,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     thread,
 };
@@ -15,7 +15,7 @@ use anyhow::Result;
 /// heaviest items start first, so that none of them is left over at the end.
 ///
 /// # Errors
-/// The first failed item's error; the others have run all the same.
+/// The first failed item's error. No item starts any more once one has failed.
 pub fn in_parallel<T: Sync, R: Send + Sync>(
     items: &[T],
     weight: impl Fn(&T) -> u64,
@@ -25,12 +25,17 @@ pub fn in_parallel<T: Sync, R: Send + Sync>(
     order.sort_by_key(|&index| Reverse(weight(&items[index])));
     let slots: Vec<OnceLock<Result<R>>> = items.iter().map(|_| OnceLock::new()).collect();
     let next = AtomicUsize::new(0);
+    let failed = AtomicBool::new(false);
     let cores = thread::available_parallelism().map_or(1, usize::from);
     thread::scope(|scope| {
         for _ in 0..cores.min(items.len()) {
             scope.spawn(|| {
                 while let Some(&index) = order.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    slots[index].get_or_init(|| work(&items[index]));
+                    if failed.load(Ordering::Relaxed) {
+                        return;
+                    }
+                    let result = slots[index].get_or_init(|| work(&items[index]));
+                    failed.fetch_or(result.is_err(), Ordering::Relaxed);
                 }
             });
         }

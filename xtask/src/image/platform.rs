@@ -4,6 +4,8 @@ use std::{fmt, str::FromStr};
 
 use anyhow::ensure;
 
+use super::paths::shown;
+
 /// Operating system and architecture in Go's words, as OCI documents use them.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Platform {
@@ -40,11 +42,18 @@ impl Platform {
 
 impl fmt::Display for Platform {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.os, self.architecture)?;
-        match &self.variant {
-            Some(variant) => write!(f, "/{variant}"),
-            None => Ok(()),
-        }
+        let parts = [
+            Some(&self.os),
+            Some(&self.architecture),
+            self.variant.as_ref(),
+        ];
+        // An image may call its platform anything, a line break included.
+        let parts: Vec<_> = parts
+            .into_iter()
+            .flatten()
+            .map(|it| shown(it.as_bytes()))
+            .collect();
+        f.write_str(&parts.join("/"))
     }
 }
 
@@ -68,6 +77,15 @@ impl FromStr for Platform {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_with_a_line_break_stays_on_its_line() {
+        let platform = Platform {
+            variant: Some("v8\nnote: all is well".to_owned()),
+            ..Platform::here()
+        };
+        assert_eq!(platform.to_string().lines().count(), 1, "{platform}");
+    }
 
     #[test]
     fn prints_what_it_parses_and_matches_loosely_on_variants() {

@@ -15,6 +15,10 @@ use super::{
 /// Linkers put the program headers and the loader's name at the front; Linux
 /// itself reads no more than 256 bytes of a script's first line.
 const HEAD_BYTES: usize = 64 * 1024;
+const SCRIPT_LINE_BYTES: usize = 256;
+
+/// Linux executes no file whose loader has a longer name.
+const LOADER_NAME_BYTES: usize = 4096;
 
 /// How a file is executed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,6 +47,7 @@ impl Program {
 
     fn of(head: &[u8]) -> Self {
         if let Some(line) = head.strip_prefix(b"#!") {
+            let line = &line[..line.len().min(SCRIPT_LINE_BYTES)];
             let line = line.split(|&byte| byte == b'\n').next().unwrap_or_default();
             let text = String::from_utf8_lossy(line);
             let mut words = text.split_ascii_whitespace();
@@ -64,6 +69,9 @@ fn loader<E: FileHeader<Endian = Endianness>>(head: &[u8]) -> Option<Option<Stri
     let endian = header.endian().ok()?;
     for segment in header.program_headers(endian, head).ok()? {
         if let Some(name) = segment.interpreter(endian, head).ok()? {
+            if name.len() > LOADER_NAME_BYTES {
+                return None;
+            }
             return Some(Some(String::from_utf8_lossy(name).into_owned()));
         }
     }

@@ -44,8 +44,10 @@ impl Tree {
     }
 
     fn insert(&mut self, mut entry: Entry) -> Result<()> {
+        // The name that is kept may be longer than the one that was written.
+        entry.path = self.place(&entry.path)?;
         self.budget.keep(&entry)?;
-        let path = self.place(&entry.path)?;
+        let path = entry.path.clone();
         let inode = match &entry.kind {
             Kind::HardLink(target) => self.link_target(&path, target)?,
             _ => self.inodes.len() as u32,
@@ -56,11 +58,18 @@ impl Tree {
             remove(&mut self.names, &path);
         }
         if inode as usize == self.inodes.len() {
-            entry.path = path.clone();
             self.inodes.push(entry);
         }
         self.names.insert(path, inode);
         Ok(())
+    }
+
+    /// Charges the image's budget with a name that another layer gave.
+    ///
+    /// # Errors
+    /// When there is no room left.
+    pub(super) fn keep_name(&self, name: &[u8]) -> Result<()> {
+        self.budget.keep_text(name.len() as u64)
     }
 
     pub fn get(&self, path: &[u8]) -> Option<&Entry> {

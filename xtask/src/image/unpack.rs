@@ -10,14 +10,17 @@ use std::{
     io::{self, BufRead, Read},
     mem,
     path::Path,
-    sync::mpsc::{Receiver, Sender, channel},
+    sync::{
+        Arc,
+        mpsc::{Receiver, Sender, channel},
+    },
     thread::{self, JoinHandle},
 };
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use flate2::bufread::MultiGzDecoder;
 
-use super::{Codec, Layer, Layout};
+use super::{Codec, Layer, Layout, budget::Budget};
 use crate::digest::{Digest, Hasher};
 
 /// Large enough that handing over costs nothing, small enough for the cache.
@@ -25,9 +28,6 @@ const BUFFER_BYTES: usize = 64 * 1024;
 
 /// Each side holds one or two; the others let either run ahead.
 const BUFFERS: usize = 6;
-
-/// Far above any layer: a blob that inflates without end is refused here.
-const MAX_UNPACKED_BYTES: u64 = 256 << 30;
 
 /// What a stream turned out to be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,6 +46,7 @@ pub struct LayerStream {
     at: usize,
     packed: Tally,
     unpacked: Tally,
+    budget: Arc<Budget>,
     inflater: JoinHandle<Result<()>>,
 }
 
@@ -73,8 +74,14 @@ impl LayerStream {
             at: 0,
             packed: Tally::default(),
             unpacked: Tally::default(),
+            budget: Arc::default(),
             inflater,
         })
+    }
+
+    /// The same stream, drawing on a budget that it shares with others.
+    pub fn within(self, budget: Arc<Budget>) -> Self {
+        Self { budget, ..self }
     }
 
     /// Opens a layer of a layout.
@@ -121,6 +128,12 @@ impl LayerStream {
 
 impl LayerStream {
     fn take(&mut self, piece: Piece) -> io::Result<()> {
+        // Before it is hashed, and whatever the stream says of itself: zeros after
+        // the archive and frames that are skipped take time as well.
+        if let Piece::Packed(buffer) | Piece::Unpacked(buffer) = &piece {
+            let bytes = buffer.filled().len() as u64;
+            self.budget.read(bytes).map_err(io::Error::other)?;
+        }
         let done = match piece {
             Piece::Packed(buffer) => {
                 self.packed.add(buffer.filled());
@@ -139,11 +152,6 @@ impl LayerStream {
         };
         // An inflater that is through needs no buffer any more.
         let _ = self.empty.send(done);
-        if self.unpacked.bytes > MAX_UNPACKED_BYTES {
-            return Err(io::Error::other(format!(
-                "unpacks to more than {MAX_UNPACKED_BYTES} bytes"
-            )));
-        }
         Ok(())
     }
 }

@@ -13,7 +13,7 @@ use std::{
     sync::Arc,
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 
 use super::{
     Layer, Layout,
@@ -24,6 +24,10 @@ use super::{
     tree::{self, Tree},
     unpack::LayerStream,
 };
+
+/// Docker's engine takes 127. A manifest has room for many thousands, each of
+/// which costs a file and a thread.
+const MAX_LAYERS: usize = 500;
 
 /// A layer read to its end, digests checked.
 pub struct WalkedLayer {
@@ -92,6 +96,11 @@ pub fn walk_within(
     budget: &Arc<Budget>,
     wanted: impl Fn(&Entry) -> bool + Sync,
 ) -> Result<Walk> {
+    let count = layout.layers().len();
+    ensure!(
+        count <= MAX_LAYERS,
+        "{count} layers are more than the {MAX_LAYERS} allowed; no engine takes as many"
+    );
     let layers = in_parallel(
         layout.layers(),
         |layer| layer.transfer_bytes,
@@ -118,12 +127,10 @@ fn read_layer(
     budget: &Arc<Budget>,
     wanted: impl Fn(&Entry) -> bool,
 ) -> Result<WalkedLayer> {
-    let mut tar = TarReader::new(LayerStream::of(layout, layer)?);
+    let stream = LayerStream::of(layout, layer)?.within(budget.clone());
+    let mut tar = TarReader::new(stream);
     let mut tree = Tree::within(budget.clone());
-    let mut reached = 0;
     while let Some(mut entry) = tar.next_entry()? {
-        budget.read(tar.reach() - reached)?;
-        reached = tar.reach();
         if entry.kind == Kind::File && wanted(&entry) {
             // Holes take no bytes of the stream, and time all the same.
             budget.read(entry.hole_bytes())?;
@@ -132,7 +139,6 @@ fn read_layer(
         tree.add(entry)?;
     }
     let unpacked = tar.finish()?.verify(layer)?;
-    budget.read(unpacked.unpacked_bytes - reached)?;
     Ok(WalkedLayer {
         layer: layer.clone(),
         unpacked_bytes: unpacked.unpacked_bytes,
@@ -374,6 +380,7 @@ impl Walk {
         }
         let folder = self.resolve(folder)?;
         let landing = paths::join(&folder, name);
+        self.layers[layer as usize].tree.keep_name(&landing)?;
         for above in tree::ancestors(&folder) {
             if self.at(above).is_some_and(|entry| !entry.is_folder())
                 && let Some((file, place)) = self.rootfs.remove_entry(above)

@@ -93,6 +93,23 @@ fn equal_layers_may_be_links_to_each_other_and_layers_may_be_packed() {
 }
 
 #[test]
+fn a_sparse_file_fills_no_disk() {
+    for name in ["0/layer.tar", "blobs/sha256/00", "index.json"] {
+        let (tar, manifest) = docker_tar(&[], json!({}));
+        let holes = [
+            ("GNU.sparse.size", &b"1000000"[..]),
+            ("GNU.sparse.map", &b"0,4"[..]),
+        ];
+        let tar = tar.pax(&holes).file(name, "DATA");
+        let error = read(&saved(tar, json!([manifest]))).unwrap_err();
+        assert!(
+            error.contains("is a sparse file") && error.contains(name),
+            "{error}"
+        );
+    }
+}
+
+#[test]
 fn what_manifest_json_gets_wrong_is_named() {
     let archive = || docker_tar(&layers(), json!({}));
     let changed = |key: &str, value: Value| {

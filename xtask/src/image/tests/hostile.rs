@@ -201,17 +201,47 @@ fn all_layers_draw_on_one_budget() {
     );
 
     let work = || Budget::of(1 << 30, 150_000);
+    let zeros = [one.clone(), vec![0; 100_000]].concat();
+    let error = over_budget(&[zeros], work()).unwrap();
+    assert!(error.contains("packed and unpacked"), "{error}");
+
     assert_eq!(over_budget(std::slice::from_ref(&one), work()), None);
     let error = over_budget(&[one.clone(), one], work()).unwrap();
     assert!(
-        error.contains("unpack to more") && error.contains("layer sha256:"),
+        error.contains("packed and unpacked") && error.contains("layer sha256:"),
         "{error}"
     );
 
     // A megabyte of zeros takes a few bytes, and time to hash.
     let sparse = map_of("0,4", "1000000");
     let error = over_budget(&[sparse], work()).unwrap();
-    assert!(error.contains("unpack to more"), "{error}");
+    assert!(error.contains("packed and unpacked"), "{error}");
+}
+
+/// A short name below a link is kept as the long one that it stands for.
+#[test]
+fn names_draw_on_the_budget_as_they_are_kept() {
+    let long = vec!["x".repeat(200); 15].join("/");
+    let link = Tar::new().symlink("a", &long);
+    let files = |tar: Tar| {
+        let names = (0..100).map(|n| format!("a/{n}"));
+        names.fold(tar, |tar, name| tar.file(&name, "")).finish()
+    };
+    let room = || Budget::of(200_000, 1 << 30);
+    assert_eq!(over_budget(&[files(Tar::new())], room()), None);
+    let lower = link.finish();
+    let one_layer = files(Tar::new().symlink("a", &long));
+    for tars in [vec![one_layer], vec![lower, files(Tar::new())]] {
+        let error = over_budget(&tars, room()).unwrap();
+        assert!(error.contains("names and attributes"), "{error}");
+    }
+}
+
+#[test]
+fn more_layers_than_any_engine_takes_are_refused() {
+    let layer = Tar::new().file("a", "x").finish();
+    let error = over_budget(&vec![layer; 501], Budget::default()).unwrap();
+    assert!(error.contains("501 layers are more than"), "{error}");
 }
 
 #[test]
