@@ -15,7 +15,7 @@ const INTERVAL: &str = "interval";
 const TEXT: &str = "text";
 const RATIO: &str = "/";
 const OPERATORS: [&str; 2] = [RATIO, "-"];
-/// Between a cell and the word that it says.
+/// Between a cell and the words that it says.
 const IS: &str = "is";
 
 /// The text of `n: words`.
@@ -49,23 +49,24 @@ pub fn number(words: &str, evidence: &Evidence, lang: Lang) -> Result<String, Wr
 }
 
 /// What contradicts `holds: words`, if anything does: `A < B < C`, or `A ~ B ~ C`
-/// for intervals that overlap, or `A is WORD`. Two times differ only where theirs
+/// for intervals that overlap, or `A is WORDS`. Two times differ only where theirs
 /// lie apart.
 ///
 /// # Errors
 /// As [`number`].
 pub fn contradiction(words: &str, evidence: &Evidence) -> Result<Option<String>, Wrong> {
     let words: Vec<&str> = words.split_whitespace().collect();
-    if let [cell @ .., IS, word] = words.as_slice() {
+    if let Some(at) = words.iter().position(|&word| word == IS) {
+        let (cell, said) = (&words[..at], words[at + 1..].join(" "));
         let text = look_up(evidence, cell)?.text;
-        return Ok((text != *word).then(|| format!("`{}` is {text}", cell.join(" "))));
+        return Ok((text != said).then(|| format!("`{}` is {text}", cell.join(" "))));
     }
     let is_sign = |word: &&str| ["<", "~"].contains(word);
     let signs: BTreeSet<&str> = words.iter().copied().filter(|word| is_sign(word)).collect();
     if signs.len() != 1 {
         return Err(Wrong::new(
             "a claim compares with `<`, with `~` or with `is`",
-            "write: holds: CELL < CELL, or CELL ~ CELL for intervals that overlap, or CELL is WORD",
+            "write: holds: CELL < CELL, or CELL ~ CELL for intervals that overlap, or CELL is WORDS",
         ));
     }
     let sides = words.split(is_sign).map(|side| Side::of(side, evidence));

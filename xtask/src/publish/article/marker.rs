@@ -4,7 +4,7 @@
 //! `<!-- n: CELL UNIT -->6.2 MB<!-- / -->` is a number in a sentence.
 //! `<!-- table: NAME -->` and `<!-- chart: NAME -->` stand alone on a line, and
 //! what they hold goes to the next `<!-- / -->`. `<!-- holds: CELL < CELL -->`
-//! or `<!-- holds: CELL is WORD -->` holds nothing: it says what the sentence before
+//! or `<!-- holds: CELL is WORDS -->` holds nothing: it says what the sentence before
 //! it stands on.
 
 use std::{ops::Range, path::Path};
