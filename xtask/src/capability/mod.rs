@@ -27,9 +27,12 @@ use crate::{
     record::cell::{Answer, Capability},
 };
 
-/// Counted up when a question, or what counts as its answer, becomes another
-/// one: then every image is asked again.
-pub const QUESTIONS_VERSION: u32 = 1;
+/// What tells these questions from those that were asked before: while it stays,
+/// no image is asked again.
+pub fn questions() -> String {
+    let (service, witness) = (service::QUESTIONS_VERSION, witness::questions_id());
+    format!("service {service}, witness {witness}")
+}
 
 /// How often the engine is asked whether a container has ended.
 const LOOK_INTERVAL: Duration = Duration::from_millis(20);

@@ -4,10 +4,12 @@
 
 use std::{os::fd::AsFd as _, time::Duration};
 
+use anyhow::Result;
+
 use super::{Finding, exit_code, in_container};
 use crate::{
     clock::MonoNs,
-    engine::{LabEngine, Setting},
+    engine::{CannotExecute, LabEngine, Setting},
     measure::{
         probe::{NotReady, Signs, Woken},
         subject::LabSubject,
@@ -17,8 +19,16 @@ use crate::{
     record::cell::Capability,
 };
 
-/// The number that Linux itself keeps for nobody; no name is needed for it.
-const NOBODY: &str = "65534";
+/// Counted up when a question of this file, or what counts as its answer, becomes
+/// another one: then every image is asked again.
+pub const QUESTIONS_VERSION: u32 = 2;
+
+/// User and group by the number that Linux itself keeps for nobody: neither needs
+/// a name, and the group does not come out of the image's passwd.
+const NOBODY: &str = "65534:65534";
+
+/// The word for a container that the engine does not start.
+const START_FAILED: &str = "start_failed";
 
 /// Ends that take longer are felt in every deployment.
 const SOON: Duration = Duration::from_secs(1);
@@ -56,7 +66,8 @@ impl Service<'_> {
     fn sigterm(&self) -> Result<Finding, Invalid> {
         self.in_container(&Setting::default(), |container| {
             let started = self
-                .start(container)?
+                .start(container)
+                .map_err(Invalid::because(START_FAILED))?
                 .map_err(|failure| Invalid::new(failure.word(), &failure))?;
             let (is_soon, detail) = self.terminate(container, &started)?;
             Ok(Finding::yes_if(is_soon, Capability::Sigterm, detail))
@@ -89,41 +100,22 @@ impl Service<'_> {
     }
 
     /// Whether the service answers under a restriction. It has answered without
-    /// one, so whatever keeps it from that is an answer, too.
+    /// one, so what keeps it from that now is an answer, too.
     fn answers(&self, capability: Capability, setting: &Setting) -> Result<Finding, Invalid> {
         self.in_container(setting, |container| {
-            let answered = match self.start(container) {
-                Ok(Ok(_)) => Ok(()),
-                Ok(Err(failure)) if is_ours(&failure) => {
-                    return Err(Invalid::new(failure.word(), &failure));
-                }
-                Ok(Err(StartFailure::NoExec)) => Err(self.unseen(container)?),
-                Ok(Err(failure)) => Err(failure.word()),
-                Err(refused) if refused.word == "start_failed" => Err(refused.word),
-                Err(full) => return Err(full),
-            };
-            let detail = answered.err().unwrap_or("first 200");
-            Ok(Finding::yes_if(answered.is_ok(), capability, detail))
+            let obstacle = obstacle(self.start(container), || self.has_ended(container))?;
+            let detail = obstacle.unwrap_or("first 200");
+            Ok(Finding::yes_if(obstacle.is_none(), capability, detail))
         })
     }
 
-    /// The word for a start that nobody saw. A service may end so soon that its
-    /// exec cannot be told from others, and must not have two words for that.
-    fn unseen(&self, container: &str) -> Result<&'static str, Invalid> {
+    fn has_ended(&self, container: &str) -> Result<bool, Invalid> {
         let code = self.subject.client().exit_code(container);
-        let ended = code.map_err(Invalid::because("probe_failed"))?.is_some();
-        let failure = if ended {
-            NotReady::Exited.into()
-        } else {
-            StartFailure::NoExec
-        };
-        Ok(failure.word())
+        Ok(code.map_err(Invalid::because("probe_failed"))?.is_some())
     }
 
-    fn start(&self, container: &str) -> Result<Outcome, Invalid> {
-        let (_, outcome) = LabSubject(self.subject)
-            .start_watched(container, &self.target.probe)
-            .map_err(Invalid::because("start_failed"))?;
+    fn start(&self, container: &str) -> Result<Outcome> {
+        let (_, outcome) = LabSubject(self.subject).start_watched(container, &self.target.probe)?;
         Ok(outcome)
     }
 
@@ -136,11 +128,38 @@ impl Service<'_> {
     }
 }
 
-/// Whether it says something of the watching and nothing of the service.
+/// The word for what keeps a service from its first 200; none where nothing does.
+///
+/// # Errors
+/// What says something of the engine or of the watching, and nothing of the
+/// service: it is to be asked again.
+fn obstacle(
+    start: Result<Outcome>,
+    has_ended: impl FnOnce() -> Result<bool, Invalid>,
+) -> Result<Option<&'static str>, Invalid> {
+    let failure = match start {
+        Ok(Ok(_)) => return Ok(None),
+        Ok(Err(failure)) => failure,
+        Err(error) if error.is::<CannotExecute>() => return Ok(Some(START_FAILED)),
+        Err(error) => return Err(Invalid::because(START_FAILED)(error)),
+    };
+    match failure {
+        // A service may end so soon that its exec cannot be told from others, and
+        // must not have two words for that.
+        StartFailure::NoExec if has_ended()? => Ok(Some(NotReady::Exited.word())),
+        ours if is_ours(&ours) => Err(Invalid::new(ours.word(), &ours)),
+        its => Ok(Some(its.word())),
+    }
+}
+
+/// Whether it says something of the watching and nothing of the service. The exec
+/// of a container that runs has happened, so it was missed.
 fn is_ours(failure: &StartFailure) -> bool {
     matches!(
         failure,
-        StartFailure::Events(_) | StartFailure::NotReady(NotReady::Stopped | NotReady::Io { .. })
+        StartFailure::Events(_)
+            | StartFailure::NoExec
+            | StartFailure::NotReady(NotReady::Stopped | NotReady::Io { .. })
     )
 }
 
@@ -170,22 +189,49 @@ mod tests {
         assert_eq!(ended(0, ms(1_001)), "exit code 0 after more than 1 s");
     }
 
+    fn of(start: Result<Outcome>, has_ended: bool) -> Result<Option<&'static str>, &'static str> {
+        obstacle(start, || Ok(has_ended)).map_err(|invalid| invalid.word)
+    }
+
+    fn failed(failure: impl Into<StartFailure>) -> Result<Outcome> {
+        Ok(Err(failure.into()))
+    }
+
     #[test]
     fn what_the_watching_lacks_is_no_answer_of_the_service() {
-        let io = || NotReady::Io {
+        let io = NotReady::Io {
             what: "wait",
             error: io::Error::other("x"),
         };
-        for ours in [
-            StartFailure::Events(EventsError::Dropped),
-            io().into(),
-            NotReady::Stopped.into(),
-        ] {
-            assert!(is_ours(&ours), "{ours}");
-        }
-        for its in [NotReady::Exited, NotReady::NeverListened { port: 1 }] {
-            assert!(!is_ours(&its.into()));
-        }
-        assert!(!is_ours(&StartFailure::NoExec));
+        let dropped = EventsError::Dropped;
+        assert_eq!(of(failed(dropped), false), Err("events_dropped"));
+        assert_eq!(
+            of(failed(NotReady::Stopped), true),
+            Err(NotReady::Stopped.word())
+        );
+        let word = io.word();
+        assert_eq!(of(failed(io), true), Err(word));
+        assert_eq!(of(failed(NotReady::Exited), true), Ok(Some("exited")));
+        let silent = NotReady::NeverListened { port: 1 };
+        assert_eq!(of(failed(silent), false), Ok(Some("never_listened")));
+    }
+
+    #[test]
+    fn an_unseen_exec_is_an_answer_only_of_a_container_that_has_ended() {
+        assert_eq!(of(failed(StartFailure::NoExec), true), Ok(Some("exited")));
+        assert_eq!(of(failed(StartFailure::NoExec), false), Err("no_exec"));
+    }
+
+    #[test]
+    fn only_a_program_that_cannot_be_executed_is_an_answer_of_the_engine() {
+        let refused = CannotExecute {
+            container: "a".to_owned(),
+            said: "permission denied".to_owned(),
+        };
+        assert_eq!(of(Err(refused.into()), true), Ok(Some("start_failed")));
+        let broken = || anyhow::anyhow!("the kernel gives no events");
+        assert_eq!(of(Err(broken()), true), Err("start_failed"));
+        let full = anyhow::anyhow!("mkdir /a: no space left on device");
+        assert_eq!(of(Err(full), true), Err("out_of_space"));
     }
 }

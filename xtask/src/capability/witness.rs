@@ -9,6 +9,7 @@ use anyhow::{Context, Result, ensure};
 use super::{Finding, exit_code, in_container};
 use crate::{
     clock::MonoNs,
+    digest::Digest,
     engine::{Client, Guest, LabEngine, Scratch, Setting},
     files,
     measure::visit::Invalid,
@@ -29,6 +30,20 @@ const SOURCES: [(&str, &str); 7] = [
     ("users.rs", include_str!("inside/users.rs")),
     ("zone.rs", include_str!("inside/zone.rs")),
 ];
+
+/// The identity of what the witness asks: another source may ask otherwise.
+pub fn questions_id() -> Digest {
+    id_of(&SOURCES)
+}
+
+/// Without the compiler: it moves the program's bytes and no answer.
+fn id_of(sources: &[(&str, &str)]) -> Digest {
+    let files = sources.iter();
+    let files: String = files
+        .map(|(name, text)| format!("{name} {}\n", Digest::of(text)))
+        .collect();
+    Digest::of(files)
+}
 
 const PROGRAM: &str = "witness";
 /// Where a container sees it: no image has that name, and nothing is covered.
@@ -139,6 +154,17 @@ mod tests {
             assert!(Capability::parse(capability).is_some(), "{capability}");
         }
         assert_eq!(inside::names::IN_HOSTS, IN_HOSTS);
+    }
+
+    #[test]
+    fn another_source_is_another_question() {
+        let mut sources = SOURCES;
+        assert_eq!(id_of(&sources), questions_id());
+        for at in 0..SOURCES.len() {
+            sources[at].1 = "fn main() {}";
+            assert_ne!(id_of(&sources), questions_id(), "{}", sources[at].0);
+            sources = SOURCES;
+        }
     }
 
     #[test]

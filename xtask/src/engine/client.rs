@@ -31,6 +31,15 @@ use crate::clock::MonoNs;
 /// 100 Mbit/s need about a minute.
 const CALL_TIMEOUT: Duration = Duration::from_secs(600);
 
+/// A start that the engine refused for the container's own sake: its program is
+/// not there, or cannot be executed.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot start container {container}: {said}")]
+pub struct CannotExecute {
+    pub container: String,
+    pub said: String,
+}
+
 pub struct Client {
     docker: Docker,
     runtime: Runtime,
@@ -168,7 +177,7 @@ impl Client {
                 .start_container(container, None::<StartContainerOptions>)
                 .await;
             let end = MonoNs::now();
-            done.with_context(|| format!("cannot start container {container}"))?;
+            done.map_err(|error| not_started(container, error))?;
             Ok(Span { start, end })
         })
     }
@@ -317,6 +326,23 @@ fn quiet(image: &str) -> ContainerCreateBody {
     }
 }
 
+/// Docker answers 400 to the start of a container whose program it cannot execute;
+/// 404 is a container that is gone, and from 500 on it is the engine's own fault.
+fn not_started(container: &str, error: bollard::errors::Error) -> anyhow::Error {
+    use bollard::errors::Error::DockerResponseServerError;
+    match error {
+        DockerResponseServerError {
+            status_code: 400,
+            message,
+        } => CannotExecute {
+            container: container.to_owned(),
+            said: message,
+        }
+        .into(),
+        error => anyhow::Error::new(error).context(format!("cannot start container {container}")),
+    }
+}
+
 fn store(info: &bollard::models::SystemInfo) -> String {
     let driver = info.driver.clone().unwrap_or_default();
     let status = info.driver_status.iter().flatten().flatten();
@@ -327,5 +353,30 @@ fn store(info: &bollard::models::SystemInfo) -> String {
         format!("containerd/{driver}")
     } else {
         driver
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refused_program_is_told_from_a_fault_of_the_engine() {
+        let answered = |status_code| {
+            let message = "permission denied".to_owned();
+            let error = bollard::errors::Error::DockerResponseServerError {
+                status_code,
+                message,
+            };
+            not_started("a", error)
+        };
+        assert!(answered(400).is::<CannotExecute>());
+        for other in [404, 409, 500, 503] {
+            assert!(!answered(other).is::<CannotExecute>(), "{other}");
+        }
+        for any in [400, 500] {
+            let text = format!("{:#}", answered(any));
+            assert!(text.starts_with("cannot start container a: "), "{text}");
+        }
     }
 }

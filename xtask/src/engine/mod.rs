@@ -14,7 +14,7 @@ pub mod rootfs;
 mod scratch;
 mod setting;
 
-pub use client::Client;
+pub use client::{CannotExecute, Client};
 pub use daemon::Daemon;
 pub use data_root::{DataRoot, MORE_ROOM, Room, file_system_of, prefix as data_root_prefix};
 pub use host::HostEngine;

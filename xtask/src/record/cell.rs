@@ -285,11 +285,11 @@ words! {
 words! {
     /// What can be asked of an image.
     Capability {
-        /// A TLS client finds certificates to trust where it looks for them.
+        /// A TLS client finds the roots of the public web, at least 50 certificates, in a place where it looks for them.
         CaRoots = "ca_roots",
         /// The time zone Asia/Seoul can be loaded, and is UTC+9.
         TimeZones = "time_zones",
-        /// A program with a resolver of its own finds a name in the hosts file and one that only a DNS server knows.
+        /// A program with a resolver of its own, which obeys `/etc/nsswitch.conf`, finds a name in the hosts file and one that only a DNS server knows.
         Dns = "dns",
         /// The image's C library finds these two names.
         LibcDns = "libc_dns",
@@ -297,7 +297,7 @@ words! {
         UserNames = "user_names",
         /// The image runs as another user than root where nobody asks for that.
         NonRootDefault = "non_root_default",
-        /// The service gives its first 200 as user 65534.
+        /// The service gives its first 200 as user and group 65534.
         NonRoot = "non_root",
         /// `/bin/sh` runs.
         Shell = "shell",

@@ -10,7 +10,7 @@ use super::{
     workbench::Workbench,
 };
 use crate::{
-    capability::{self, Finding, Matrix, QUESTIONS_VERSION, Witness},
+    capability::{self, Finding, Matrix, Witness},
     digest::Digest,
     engine::{LabEngine, Role, Store},
     measure::visit::Invalid,
@@ -44,7 +44,7 @@ impl State {
     }
 
     /// Asks the images of the variants that are out of date, on a subject of
-    /// their own.
+    /// their own. What one has answered is written before the next is asked.
     ///
     /// # Errors
     /// When there is no engine to ask them on; a variant that fails is a row.
@@ -54,8 +54,8 @@ impl State {
         data_root: Option<&Path>,
         progress: &Progress,
     ) -> Result<()> {
-        let jobs = self.unasked();
-        if jobs.is_empty() {
+        let unasked: Vec<_> = self.unasked().iter().map(Job::key).collect();
+        if unasked.is_empty() {
             return Ok(());
         }
         let lab = bench.lab().context("images are asked in the lab")?;
@@ -63,24 +63,34 @@ impl State {
         let data_root = bench.data_root(data_root)?;
         let subject = lab.engine(Role::Subject, Store::Containerd, data_root)?;
         let witness = Witness::call(&self.project, &subject)?;
-        let step = progress.step("capabilities", jobs.len() as u64);
-        let mut asked = Vec::new();
-        for job in jobs {
+        let step = progress.step("capabilities", unasked.len() as u64);
+        for key in unasked {
+            let Some(job) = self.jobs().into_iter().find(|job| job.key() == key) else {
+                continue;
+            };
             let findings = self.ask_one(job, &shelf, &subject, &witness);
             if let Err(why) = &findings {
                 progress.note(format_args!("error: {}: {why}", job.name()));
             }
-            asked.push((job.key(), self.capability_rows(job, findings)));
+            let rows = self.capability_rows(job, findings);
+            self.keep_answers(key, rows, progress)?;
             step.advance(1);
         }
         step.done("asked");
-        for (key, rows) in asked {
-            let failed = rows.iter().find_map(|row| row.error);
-            if let Some(word) = failed {
-                self.errors.entry(key).or_insert(word);
-            }
-            rows.into_iter().for_each(|row| self.take(row, progress));
+        Ok(())
+    }
+
+    /// The rows of one image, on the disk.
+    fn keep_answers(
+        &mut self,
+        key: (String, String),
+        rows: Vec<CapabilityRow>,
+        progress: &Progress,
+    ) -> Result<()> {
+        if let Some(word) = rows.iter().find_map(|row| row.error) {
+            self.errors.entry(key).or_insert(word);
         }
+        rows.into_iter().for_each(|row| self.take(row, progress));
         self.save_exact()
     }
 
@@ -143,10 +153,9 @@ impl State {
     fn asked_inputs(&self, job: Job<'_>) -> Option<Id> {
         let (image, probe) = (self.inputs(job)?, &job.suite.probe);
         let (port, path, body) = (job.suite.port, &probe.path, &probe.body);
-        let status = probe.status;
-        let text = format!(
-            "image {image}\nquestions {QUESTIONS_VERSION}\nprobe {port} {path} {status} {body}\n"
-        );
+        let (status, questions) = (probe.status, capability::questions());
+        let text =
+            format!("image {image}\nquestions {questions}\nprobe {port} {path} {status} {body}\n");
         Some(Id::from(&Digest::of(text)))
     }
 

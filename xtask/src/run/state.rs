@@ -429,6 +429,7 @@ impl State {
             (self.sizes.path(), self.sizes.has_moved()?),
             (self.layers.path(), self.layers.has_moved()?),
             (self.base_rows.path(), self.base_rows.has_moved()?),
+            (self.capabilities.path(), self.capabilities.has_moved()?),
             (cost.path(), cost.has_moved()?),
         ];
         let mut superseded = Vec::new();
@@ -472,5 +473,67 @@ impl State {
             self.note_written(&path);
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        cli::{EngineChoice, LabOptions},
+        files,
+    };
+
+    fn step() -> Step {
+        Step {
+            selection: Vec::new(),
+            base_archives: None,
+            locked: false,
+            lab: LabOptions {
+                engine: EngineChoice::Lab,
+                data_root: None,
+                no_wait: false,
+                yes: false,
+            },
+        }
+    }
+
+    /// A project of one variant, `tiny/one`.
+    fn project(folder: &Path) -> Project {
+        let suite = "title = \"One\"\ncontext = \"src\"\n[probe]\nbody = \"hello\"\n\
+                     [[variant]]\nname = \"one\"\nreason = \"A test needs it.\"\n";
+        for (path, text) in [
+            ("bases.toml", "# The suite stands on nothing.\n"),
+            ("tiny/suite.toml", suite),
+            ("tiny/src/server", "server"),
+            ("tiny/one/Dockerfile", "FROM scratch\nCOPY server /\n"),
+        ] {
+            files::write_atomic(&folder.join("experiments").join(path), text).unwrap();
+        }
+        Project::at(folder).unwrap()
+    }
+
+    #[test]
+    fn answers_of_a_variant_that_is_gone_are_superseded() {
+        let folder = tempfile::tempdir().unwrap();
+        let project = project(folder.path());
+        let superseded = |variants: &[&str]| {
+            let rows = variants.iter().map(|variant| CapabilityRow {
+                suite: "tiny".to_owned(),
+                variant: (*variant).to_owned(),
+                platform: Platform::here().to_string(),
+                capability: "shell".to_owned(),
+                error: Some(ErrorWord::Exited),
+                ..CapabilityRow::default()
+            });
+            let path = paths::capabilities(&project.results());
+            Table::of(&path, rows).save().unwrap();
+            State::load(&project, &step())
+                .unwrap()
+                .superseded()
+                .unwrap()
+        };
+        assert!(superseded(&["one"]).is_empty());
+        assert_eq!(superseded(&["one", "gone"]), ["results/capabilities.csv"]);
     }
 }

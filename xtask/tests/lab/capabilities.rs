@@ -26,9 +26,10 @@ pub fn an_image_says_what_it_has_and_what_it_lacks() -> Result<()> {
     tiny::add(&sandbox, "polite", &polite)?;
     let writes = r#"CMD ["/bin/sh", "-c", "echo > /written && exec /server 8080"]"#;
     tiny::add(&sandbox, "writes", &format!("{WITH_SHELL}{writes}\n"))?;
+    add_files_only(&sandbox)?;
     let run = sandbox.run(&["capabilities"])?.expect(0)?;
     ensure!(
-        run.stderr.contains("ask       3 images"),
+        run.stderr.contains("ask       4 images"),
         "the plan does not say it:\n{}",
         run.said()
     );
@@ -65,6 +66,11 @@ pub fn an_image_says_what_it_has_and_what_it_lacks() -> Result<()> {
         ("non_root", "no", "exited"),
         ("read_only_root", "no", "exited"),
     ])?;
+    Answers::of(&sandbox, "files-only")?.are(&[(
+        "dns",
+        "no",
+        "the hosts file alone; nsswitch.conf: files",
+    )])?;
 
     let before = chain::state(&sandbox)?;
     let again = sandbox.run(&["capabilities"])?.expect(0)?;
@@ -75,7 +81,30 @@ pub fn an_image_says_what_it_has_and_what_it_lacks() -> Result<()> {
     );
     let moved = chain::differences(&before, &chain::state(&sandbox)?);
     ensure!(moved.is_empty(), "it wrote {moved:?}");
+    a_missing_program_is_the_images_own_fault(&sandbox)
+}
+
+/// The engine's words come without a status where it says that it cannot execute
+/// the program, which under a restriction is an answer; a fault of its own has one.
+fn a_missing_program_is_the_images_own_fault(sandbox: &Sandbox) -> Result<()> {
+    let dockerfile = tiny::dockerfile("").replace("/server\"", "/absent\"");
+    tiny::add(sandbox, "absent", &dockerfile)?;
+    let run = sandbox.run(&["capabilities", "tiny/absent"])?.expect(1)?;
+    let said = "tiny/absent: start_failed: cannot start container ";
+    ensure!(
+        run.stderr.contains(said) && !run.stderr.contains("status code"),
+        "{}",
+        run.said()
+    );
     Ok(())
+}
+
+/// An image that wants no DNS.
+fn add_files_only(sandbox: &Sandbox) -> Result<()> {
+    sandbox.write("experiments/tiny/src/files-only", "hosts: files\n")?;
+    let copies = "COPY server /\nCOPY files-only /etc/nsswitch.conf";
+    let dockerfile = tiny::dockerfile("").replace("COPY server /", copies);
+    tiny::add(sandbox, "files-only", &dockerfile)
 }
 
 /// Capability, answer and detail of a variant.

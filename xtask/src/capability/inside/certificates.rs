@@ -2,6 +2,7 @@
 //! for them on Linux, which are the places of all large distributions.
 
 use std::{
+    collections::BTreeSet,
     env, fs,
     path::{Path, PathBuf},
 };
@@ -22,14 +23,34 @@ const BEGIN: &str = "-----BEGIN CERTIFICATE-----";
 const END: &str = "-----END CERTIFICATE-----";
 const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
+/// A distribution's bundle of the public web's roots has well over a hundred. What
+/// stays below is a machine's own certificate, or the authorities of one company.
+const ROOTS_MIN: usize = 50;
+
 pub fn roots() -> Answer {
     let files = named("SSL_CERT_FILE", &FILES);
     let folders = named("SSL_CERT_DIR", &FOLDERS);
-    let in_files = files.into_iter().map(|path| (in_file(&path), path));
-    let in_folders = folders.into_iter().map(|path| (in_folder(&path), path));
-    match in_files.chain(in_folders).find(|(found, _)| *found > 0) {
-        Some((found, path)) => Answer::yes(format!("{found} in {}", path.display())),
-        None => Answer::no("none where TLS clients look"),
+    let in_files = files.into_iter().map(|path| (in_file(&path).len(), path));
+    let in_folders = folders
+        .into_iter()
+        .map(|path| (in_folder(&path).len(), path));
+    told(in_files.chain(in_folders))
+}
+
+/// The first place with enough of them; or where the most are.
+fn told(places: impl Iterator<Item = (usize, PathBuf)>) -> Answer {
+    let mut most = (0, PathBuf::new());
+    for (found, path) in places {
+        if found >= ROOTS_MIN {
+            return Answer::yes(format!("{found} in {}", path.display()));
+        }
+        if found > most.0 {
+            most = (found, path);
+        }
+    }
+    match most {
+        (0, _) => Answer::no("none where TLS clients look"),
+        (found, path) => Answer::no(format!("only {found} in {}", path.display())),
     }
 }
 
@@ -41,24 +62,26 @@ fn named(variable: &str, usual: &[&str]) -> Vec<PathBuf> {
     }
 }
 
-fn in_folder(folder: &Path) -> usize {
+/// A folder has most of them under several names.
+fn in_folder(folder: &Path) -> BTreeSet<Vec<u8>> {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-    entries.map(|entry| in_file(&entry.path())).sum()
+    entries.flat_map(|entry| in_file(&entry.path())).collect()
 }
 
-fn in_file(path: &Path) -> usize {
+fn in_file(path: &Path) -> BTreeSet<Vec<u8>> {
     let bytes = fs::read(path).unwrap_or_default();
     certificates(&String::from_utf8_lossy(&bytes))
 }
 
-/// How many certificates a PEM file holds: base64 between two lines, and in it
+/// The certificates that a PEM file holds: base64 between two lines, and in it
 /// one DER sequence that is as long as it says.
-fn certificates(pem: &str) -> usize {
+fn certificates(pem: &str) -> BTreeSet<Vec<u8>> {
     let blocks = pem.split(BEGIN).skip(1);
     let encoded = blocks.filter_map(|block| Some(block.split_once(END)?.0));
     encoded
-        .filter(|base64| decode(base64).is_some_and(|der| is_one_sequence(&der)))
-        .count()
+        .filter_map(decode)
+        .filter(|der| is_one_sequence(der))
+        .collect()
 }
 
 fn decode(base64: &str) -> Option<Vec<u8>> {
@@ -104,8 +127,9 @@ mod tests {
     fn whole_certificates_are_counted_and_nothing_else() {
         // A sequence of the integer 5, in two lines.
         let whole = pem("MAMC\nAQU=");
-        assert_eq!(certificates(&whole), 1);
-        assert_eq!(certificates(&whole.repeat(140)), 140);
+        let other = pem("MAMCAQY=");
+        assert_eq!(certificates(&whole), [vec![0x30, 3, 2, 1, 5]].into());
+        assert_eq!(certificates(&format!("{whole}{other}{whole}")).len(), 2);
         let bad = [
             pem("MAMCAQ=="),
             pem("MAMCAQUF"),
@@ -116,9 +140,32 @@ mod tests {
             whole.replace(" CERTIFICATE", " PRIVATE KEY"),
         ];
         for text in bad {
-            assert_eq!(certificates(&text), 0, "{text}");
-            assert_eq!(certificates(&(text + &whole)), 1);
+            assert_eq!(certificates(&text).len(), 0, "{text}");
+            assert_eq!(certificates(&(text + &whole)).len(), 1);
         }
+    }
+
+    #[test]
+    fn a_handful_of_certificates_is_not_the_roots_of_the_web() {
+        let of = |places: &[(usize, &str)]| {
+            let places = places.iter().map(|(found, path)| (*found, path.into()));
+            told(places).to_string()
+        };
+        assert_eq!(of(&[(0, "/a")]), "no\tnone where TLS clients look");
+        assert_eq!(of(&[(1, "/a"), (49, "/b"), (2, "/c")]), "no\tonly 49 in /b");
+        assert_eq!(of(&[(1, "/a"), (50, "/b"), (140, "/c")]), "yes\t50 in /b");
+    }
+
+    #[test]
+    fn a_certificate_under_two_names_is_one() {
+        let folder = env::temp_dir().join(format!("certificates-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        for name in ["a.pem", "0a1b2c3d.0"] {
+            fs::write(folder.join(name), pem("MAMCAQU=")).unwrap();
+        }
+        let found = in_folder(&folder).len();
+        fs::remove_dir_all(&folder).unwrap();
+        assert_eq!(found, 1);
     }
 
     #[test]

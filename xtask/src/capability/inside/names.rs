@@ -33,14 +33,23 @@ const CLASS_IN: u16 = 1;
 
 const NO_SERVER: &str = "no server can be played on port 53";
 
-/// As a static Go or musl program does it: `/etc/hosts`, then the servers of
-/// `/etc/resolv.conf`.
+/// As a static Go program does it: `/etc/hosts` and the servers of
+/// `/etc/resolv.conf`, as far as the image's `/etc/nsswitch.conf` lets it.
 pub fn own_lookup() -> Answer {
     if !is_served() {
         return Answer::unknown(NO_SERVER);
     }
-    let found = [IN_HOSTS, ON_SERVER].map(|(name, address)| look_up(name) == Some(address));
-    told(found, &order())
+    let order = Order::read(&text_of("/etc/nsswitch.conf"));
+    let found = [IN_HOSTS, ON_SERVER].map(|(name, address)| {
+        let found = look_up(name, &order, &text_of("/etc/hosts"), |name| {
+            let servers = servers(&text_of("/etc/resolv.conf"));
+            servers
+                .into_iter()
+                .find_map(|server| ask(server, name).ok()?)
+        });
+        found == Some(address)
+    });
+    told(found, &order.detail())
 }
 
 /// As the C library does it, which a program of the image has to be asked for.
@@ -71,30 +80,51 @@ fn told(found: [bool; 2], by: &str) -> Answer {
     Answer::yes_if(found == [true, true], format!("{what}; {by}"))
 }
 
-/// In which order the image wants names looked up. Programs with a resolver of
-/// their own read it, too, and know what to do without.
-fn order() -> String {
-    let file = fs::read_to_string("/etc/nsswitch.conf").unwrap_or_default();
-    match file
-        .lines()
-        .find_map(|line| line.trim().strip_prefix("hosts:"))
-    {
-        Some(words) => {
-            let words: Vec<&str> = words.split_whitespace().collect();
-            format!("nsswitch.conf: {}", words.join(" "))
+/// Where the image wants names looked up: the words of the `hosts:` line.
+struct Order(Option<Vec<String>>);
+
+impl Order {
+    fn read(nsswitch_conf: &str) -> Self {
+        let words = nsswitch_conf.lines().find_map(|line| {
+            let (database, words) = line.split('#').next()?.split_once(':')?;
+            (database.trim() == "hosts").then_some(words)
+        });
+        let words: Vec<String> = words
+            .into_iter()
+            .flat_map(str::split_whitespace)
+            .map(str::to_owned)
+            .collect();
+        Self((!words.is_empty()).then_some(words))
+    }
+
+    /// Without a line it is `files dns`.
+    fn has(&self, source: &str) -> bool {
+        let Self(words) = self;
+        words
+            .as_ref()
+            .is_none_or(|words| words.iter().any(|word| word == source))
+    }
+
+    fn detail(&self) -> String {
+        match &self.0 {
+            Some(words) => format!("nsswitch.conf: {}", words.join(" ")),
+            None => "no nsswitch.conf".to_owned(),
         }
-        None => "no nsswitch.conf".to_owned(),
     }
 }
 
-fn look_up(name: &str) -> Option<Ipv4Addr> {
-    let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
-    in_hosts(&read("/etc/hosts"), name).or_else(|| {
-        let servers = servers(&read("/etc/resolv.conf"));
-        servers
-            .into_iter()
-            .find_map(|server| ask(server, name).ok()?)
-    })
+fn text_of(path: &str) -> String {
+    fs::read_to_string(path).unwrap_or_default()
+}
+
+fn look_up(
+    name: &str,
+    order: &Order,
+    hosts: &str,
+    on_servers: impl FnOnce(&str) -> Option<Ipv4Addr>,
+) -> Option<Ipv4Addr> {
+    let in_file = order.has("files").then(|| in_hosts(hosts, name)).flatten();
+    in_file.or_else(|| order.has("dns").then(|| on_servers(name)).flatten())
 }
 
 fn in_hosts(hosts: &str, name: &str) -> Option<Ipv4Addr> {
@@ -254,6 +284,31 @@ mod tests {
             "# 192.0.2.9 a.test\n::1 a.test\n192.0.2.1\tb.test a.test # c.test\n192.0.2.2 a.test";
         assert_eq!(in_hosts(hosts, "a.test"), Some(Ipv4Addr::new(192, 0, 2, 1)));
         assert_eq!(in_hosts(hosts, "c.test"), None);
+    }
+
+    #[test]
+    fn only_what_the_hosts_line_names_is_asked() {
+        let found = |nsswitch_conf: &str| {
+            let order = Order::read(nsswitch_conf);
+            let look_up = |name| look_up(name, &order, "192.0.2.1 a.test", |_| Some(ON_SERVER.1));
+            ["a.test", "b.test"].map(|name| look_up(name).map(|address| address.octets()[3]))
+        };
+        let default = [Some(1), Some(2)];
+        for file in ["", "passwd: files\n", "#hosts: files\n", "hosts:\n"] {
+            assert_eq!(found(file), default, "{file}");
+        }
+        let actions = "passwd: db\n hosts :\tresolve [!UNAVAIL=return] files dns # all\n";
+        assert_eq!(found(actions), default);
+        assert_eq!(found("hosts: files # dns"), [Some(1), None]);
+        assert_eq!(found("hosts: dns"), [Some(2), Some(2)]);
+        assert_eq!(found("hosts: myhostname"), [None, None]);
+    }
+
+    #[test]
+    fn the_detail_is_the_line_as_it_counts() {
+        let of = |text| Order::read(text).detail();
+        assert_eq!(of("hosts:\tfiles  dns # x"), "nsswitch.conf: files dns");
+        assert_eq!(of(""), "no nsswitch.conf");
     }
 
     #[test]

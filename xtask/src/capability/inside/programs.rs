@@ -1,6 +1,6 @@
 //! Programs of the image, tried by running them.
 
-use std::{fs, process::Command};
+use std::{fs, path::Path, process::Command};
 
 use super::Answer;
 
@@ -9,6 +9,16 @@ const SHELL: &str = "/bin/sh";
 /// What installs packages on the distributions there are.
 const PACKAGE_MANAGERS: [&str; 9] = [
     "apt-get", "dpkg", "apk", "dnf", "microdnf", "yum", "rpm", "zypper", "pacman",
+];
+
+/// Where a login shell looks; the image's own `PATH` may name fewer folders.
+const FOLDERS: [&str; 6] = [
+    "/usr/local/sbin",
+    "/usr/local/bin",
+    "/usr/sbin",
+    "/usr/bin",
+    "/sbin",
+    "/bin",
 ];
 
 pub fn shell() -> Answer {
@@ -48,8 +58,18 @@ pub struct Said {
     pub text: String,
 }
 
-/// None where it cannot be started.
+/// None where it can be started neither from `PATH` nor from the usual folders.
 pub fn said(program: &str, words: &[&str]) -> Option<Said> {
+    let by_name = run(Path::new(program), words);
+    by_name.or_else(|| said_from(&FOLDERS, program, words))
+}
+
+fn said_from(folders: &[&str], program: &str, words: &[&str]) -> Option<Said> {
+    let mut paths = folders.iter().map(|folder| Path::new(folder).join(program));
+    paths.find_map(|path| run(&path, words))
+}
+
+fn run(program: &Path, words: &[&str]) -> Option<Said> {
     let output = Command::new(program).args(words).output().ok()?;
     Some(Said {
         ended_well: output.status.success(),
@@ -66,6 +86,14 @@ mod tests {
         assert_eq!(printed(SHELL, &["-c", "echo a"]), Some("a\n".to_owned()));
         assert_eq!(printed(SHELL, &["-c", "echo a; exit 1"]), None);
         assert_eq!(printed("no-such-program", &[]), None);
+    }
+
+    #[test]
+    fn the_usual_folders_are_tried_one_by_one() {
+        let said = said_from(&["/no/such/folder", "/bin"], "sh", &["-c", "echo a"]);
+        assert_eq!(said.map(|said| said.text), Some("a\n".to_owned()));
+        assert!(said_from(&["/no/such/folder"], "sh", &[]).is_none());
+        assert!(said_from(&FOLDERS, "sh", &["-c", ""]).is_some());
     }
 
     #[test]

@@ -1,7 +1,10 @@
 //! Whether a time zone can be loaded: its TZif file (RFC 9636) where C libraries
 //! and Go look for it, and what it says.
 
-use std::{fs, path::Path};
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+};
 
 use super::Answer;
 
@@ -11,6 +14,9 @@ const FOLDERS: [&str; 4] = [
     "/usr/lib/zoneinfo",
     "/etc/zoneinfo",
 ];
+/// Folders that come before these: Go obeys the one, C libraries the other. Go's
+/// may be a ZIP archive, too.
+const VARIABLES: [&str; 2] = ["ZONEINFO", "TZDIR"];
 const ZONE: &str = "Asia/Seoul";
 /// UTC+9 since 1988.
 const OFFSET_S: i32 = 9 * 3600;
@@ -20,16 +26,44 @@ const HEADER_BYTES: usize = 44;
 const TYPE_BYTES: usize = 6;
 
 pub fn seoul() -> Answer {
-    let read = |folder: &&str| fs::read(Path::new(folder).join(ZONE)).ok();
-    let found = FOLDERS
-        .iter()
-        .find_map(|folder| Some((folder, read(folder)?)));
-    match found {
-        None => Answer::no(format!("no {ZONE} where time zones lie")),
-        Some((folder, file)) if last_offset_s(&file) == Some(OFFSET_S) => {
-            Answer::yes(format!("{ZONE} is UTC+9 in {folder}"))
+    let named = VARIABLES.iter().filter_map(env::var_os);
+    let named = named.filter(|path| !path.is_empty()).map(PathBuf::from);
+    told(named.chain(FOLDERS.map(PathBuf::from)))
+}
+
+fn told(mut places: impl Iterator<Item = PathBuf>) -> Answer {
+    let found = places.find_map(|place| Some((read(&place)?, place)));
+    let Some((file, place)) = found else {
+        return Answer::no(format!("no {ZONE} where time zones lie"));
+    };
+    let is_right = last_offset_s(&file) == Some(OFFSET_S);
+    let is = if is_right { "is" } else { "is not" };
+    Answer::yes_if(
+        is_right,
+        format!("{ZONE} {is} UTC+9 in {}", place.display()),
+    )
+}
+
+/// The zone's file out of a folder or an archive.
+fn read(place: &Path) -> Option<Vec<u8>> {
+    let in_folder = fs::read(place.join(ZONE)).ok();
+    in_folder.or_else(|| stored(&fs::read(place).ok()?, ZONE))
+}
+
+/// A file of a ZIP archive (APPNOTE.TXT, 4.3.7) that is stored as it is, which is
+/// all that Go reads.
+fn stored(mut archive: &[u8], wanted: &str) -> Option<Vec<u8>> {
+    loop {
+        let rest = archive.strip_prefix(b"PK\x03\x04")?;
+        let short = |at: usize| Some(u16::from_le_bytes(rest.get(at..at + 2)?.try_into().ok()?));
+        let bytes = u32::from_le_bytes(rest.get(14..18)?.try_into().ok()?) as usize;
+        let name_end = 26 + usize::from(short(22)?);
+        let file_at = name_end + usize::from(short(24)?);
+        let file = rest.get(file_at..file_at.checked_add(bytes)?)?;
+        if rest.get(26..name_end)? == wanted.as_bytes() {
+            return (short(4)? == 0).then(|| file.to_vec());
         }
-        Some((folder, _)) => Answer::no(format!("{ZONE} is not UTC+9 in {folder}")),
+        archive = rest.get(file_at + bytes..)?;
     }
 }
 
@@ -96,6 +130,62 @@ mod tests {
         }
         bytes.extend(vec![0; 4 + 2 * (time_bytes + 4) + 2]);
         bytes
+    }
+
+    fn entry(name: &str, method: u8, file: &[u8]) -> Vec<u8> {
+        let mut bytes = b"PK\x03\x04".to_vec();
+        bytes.extend([10, 0, 0, 0, method, 0, 0, 0, 0, 0, 1, 2, 3, 4]);
+        bytes.extend((file.len() as u32).to_le_bytes());
+        bytes.extend((file.len() as u32).to_le_bytes());
+        bytes.extend([name.len() as u8, 0, 3, 0]);
+        bytes.extend(name.bytes().chain(*b"xyz"));
+        bytes.extend(file);
+        bytes
+    }
+
+    #[test]
+    fn an_archive_gives_the_file_that_it_stores() {
+        let other = entry("Asia/Tokyo", 0, b"Tokyo");
+        let archive = [
+            other.clone(),
+            entry(ZONE, 0, b"Seoul"),
+            b"PK\x01\x02".to_vec(),
+        ]
+        .concat();
+        assert_eq!(stored(&archive, ZONE).as_deref(), Some(&b"Seoul"[..]));
+        let end = archive.len() - 4;
+        for bytes in 0..end {
+            assert_eq!(stored(&archive[..bytes], ZONE), None, "{bytes}");
+        }
+        assert_eq!(stored(&other, ZONE), None);
+        assert_eq!(stored(&entry(ZONE, 8, b"packed"), ZONE), None);
+    }
+
+    #[test]
+    fn the_first_place_with_the_zone_counts() {
+        let root = env::temp_dir().join(format!("zones-{}", std::process::id()));
+        let [none, wrong, archive] = ["none", "wrong", "zip"].map(|name| root.join(name));
+        fs::create_dir_all(wrong.join("Asia")).unwrap();
+        fs::write(wrong.join(ZONE), block(0, 4, &[7])).unwrap();
+        fs::write(&archive, entry(ZONE, 0, &block(0, 4, &[OFFSET_S]))).unwrap();
+        let of = |places: &[&PathBuf]| {
+            let said = told(places.iter().map(|place| (*place).clone())).to_string();
+            said.replace(&*root.to_string_lossy(), "")
+        };
+        let said = [
+            of(&[&none]),
+            of(&[&none, &archive, &wrong]),
+            of(&[&wrong, &archive]),
+        ];
+        fs::remove_dir_all(&root).unwrap();
+        assert_eq!(
+            said,
+            [
+                "no\tno Asia/Seoul where time zones lie",
+                "yes\tAsia/Seoul is UTC+9 in /zip",
+                "no\tAsia/Seoul is not UTC+9 in /wrong",
+            ]
+        );
     }
 
     #[test]
