@@ -9,6 +9,15 @@ pub fn megabytes(bytes: u64) -> String {
     format!("{}.{}", grouped(tenths / 10), tenths % 10)
 }
 
+/// As `9.7 MB`; what is smaller than 0.1 MB, in kB or bytes.
+pub fn exact_bytes(bytes: u64) -> String {
+    match bytes {
+        0..1_000 => format!("{bytes} B"),
+        1_000..100_000 => format!("{}.{} kB", bytes / 1_000, bytes / 100 % 10),
+        _ => format!("{} MB", megabytes(bytes)),
+    }
+}
+
 /// Bytes with the unit that keeps the number short.
 pub fn bytes(bytes: u64) -> String {
     match bytes {

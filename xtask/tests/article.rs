@@ -87,6 +87,11 @@ fn a_second_run_moves_nothing_and_a_cell_that_moved_is_named() {
     // The first number of the row is what it transfers.
     let row = "\ngin,scratch,linux/amd64,";
     replace(&project, "results/sizes.csv", row, &format!("{row}9"));
+    Command::new(env!("CARGO_BIN_EXE_xtask"))
+        .args(["cost", "--project"])
+        .arg(project.path())
+        .assert()
+        .success();
     let (code, told) = publish(&project, &["--check"]);
     assert_eq!(code, 1, "{told}");
     assert!(
@@ -122,4 +127,28 @@ fn a_number_that_was_typed_and_a_marker_that_names_nothing_are_told_at_once() {
         read(&project, "docs/article.md").contains("-->?<!--"),
         "nothing is written"
     );
+}
+
+/// Another machine's numbers need not bear the sentences out, so its post is not
+/// to be put on the blog as it is.
+#[test]
+fn a_post_of_another_machine_is_a_draft() {
+    let project = project();
+    let settings = read(&project, "experiments/publish.toml");
+    let machine = settings.split("machine = \"").nth(1).unwrap();
+    let machine = machine.split('"').next().unwrap();
+    let results = project.path().join("results");
+    copy(&results.join(machine), &results.join("other"));
+    let blog = project.path().join("blog");
+    fs::create_dir(&blog).unwrap();
+    let blog_name = blog.to_str().unwrap();
+    for (words, is_draft) in [
+        (["--hugo", blog_name].as_slice(), "draft: false"),
+        (&["--hugo", blog_name, "--machine", "other"], "draft: true"),
+    ] {
+        let (code, told) = publish(&project, words);
+        assert_eq!(code, 0, "{told}");
+        let post = read(&project, "blog/content/posts/container-image-cost-test.md");
+        assert!(post.contains(&format!("\n{is_draft}\n")), "{post}");
+    }
 }

@@ -34,11 +34,14 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-/// Exit code and both outputs.
 fn publish(project: &TempDir, words: &[&str]) -> (i32, String, String) {
+    xtask(project, &[&["publish", "charts"], words].concat())
+}
+
+/// Exit code and both outputs.
+fn xtask(project: &TempDir, words: &[&str]) -> (i32, String, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
-    command.args(["publish", "charts"]).args(words);
-    command.arg("--project").arg(project.path());
+    command.args(words).arg("--project").arg(project.path());
     let output = command.output().unwrap();
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     (
@@ -121,6 +124,10 @@ fn a_second_run_moves_nothing_and_a_changed_cell_is_found() {
         "9663962",
     );
     let (code, _, stderr) = publish(&project, &["--check"]);
+    assert_eq!(code, 1, "the cost follows from the size: {stderr}");
+    assert!(stderr.contains("mend: cargo xtask cost"), "{stderr}");
+    xtask(&project, &["cost"]);
+    let (code, _, stderr) = publish(&project, &["--check"]);
     assert_eq!(code, 1, "{stderr}");
     assert!(stderr.contains("docs/charts/gin-bytes.svg:"), "{stderr}");
     assert!(
@@ -176,4 +183,44 @@ fn another_machine_is_shown_apart() {
     let (code, _, stderr) = publish(&project, &["--machine", "nobody"]);
     assert_eq!(code, 1);
     assert!(stderr.contains("results/nobody"), "{stderr}");
+}
+
+#[test]
+fn a_price_that_moved_is_not_published_beside_the_money_of_the_old_one() {
+    let project = project();
+    let prices = project.path().join("experiments/prices.toml");
+    let text = fs::read_to_string(&prices).unwrap();
+    let usage = text.lines().find(|it| it.starts_with("nodes = ")).unwrap();
+    fs::write(&prices, text.replacen(usage, "nodes = 123", 1)).unwrap();
+    let (code, _, stderr) = publish(&project, &[]);
+    assert_eq!(code, 1, "{stderr}");
+    let told = "cost.csv: gin/scratch: not what sizes.csv, layers.csv and experiments/prices.toml come to\n  mend: cargo xtask cost\n";
+    assert!(stderr.contains(told), "{stderr}");
+    assert_eq!(xtask(&project, &["cost"]).0, 0);
+    let (code, _, stderr) = publish(&project, &[]);
+    assert_eq!(code, 0, "{stderr}");
+}
+
+#[test]
+fn an_option_of_another_part_is_an_error() {
+    let project = project();
+    for (words, mend) in [
+        (
+            ["publish", "charts", "--open"].as_slice(),
+            "publish page --open",
+        ),
+        (&["publish", "article", "--open"], "publish page --open"),
+        (
+            &["publish", "page", "--hugo", "blog"],
+            "publish article --hugo",
+        ),
+        (
+            &["publish", "charts", "--hugo", "blog"],
+            "publish article --hugo",
+        ),
+    ] {
+        let (code, stdout, stderr) = xtask(&project, words);
+        assert_eq!((code, stdout.as_str()), (1, ""), "{words:?}");
+        assert!(stderr.contains(mend), "{words:?}: {stderr}");
+    }
 }

@@ -71,7 +71,13 @@
   }
 
   function openVariant() {
-    const details = document.getElementById(decodeURIComponent(location.hash.slice(1)));
+    let name = "";
+    try {
+      name = decodeURIComponent(location.hash.slice(1));
+    } catch {
+      return; // as #100%, which names nothing
+    }
+    const details = document.getElementById(name);
     if (details instanceof HTMLDetailsElement) {
       details.open = true;
       details.scrollIntoView();
@@ -147,15 +153,18 @@
     const output = form.querySelector("output");
     const variants = new Map(model.variants.map((it) => [it.name, it]));
 
-    // A field that says no number counts as it last did.
+    // A field that says no number counts as it last did, and says so.
     const use = {};
     const usage = () => {
       for (const name of ["nodes", "pulls", "versions"]) {
         const field = control(name);
+        const isNumber = field.value !== "" && field.validity.valid;
         use[name] ??= BigInt(model[name]);
-        if (field.value !== "" && field.validity.valid) {
+        if (isNumber) {
           use[name] = BigInt(field.valueAsNumber);
         }
+        field.setAttribute("aria-invalid", String(!isNumber));
+        control(`${name}-wrong`).hidden = isNumber;
       }
       return use;
     };

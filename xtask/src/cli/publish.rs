@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use anyhow::{Result, ensure};
 use clap::{Args, ValueEnum};
 
 pub(super) const EXAMPLES: &str = "Examples:\n  \
@@ -33,6 +34,24 @@ pub struct Publish {
     /// Show the report page in the browser
     #[arg(long)]
     pub open: bool,
+}
+
+impl Publish {
+    /// # Errors
+    /// When an option is about a part that is not made, which would show an old page,
+    /// or write no post and say nothing.
+    pub fn refuse_what_is_not_made(&self) -> Result<()> {
+        let made = |part| self.part.is_none_or(|only| only == part);
+        ensure!(
+            !self.open || made(Part::Page),
+            "--open shows the report page, and this part is another one; mend: cargo xtask publish page --open"
+        );
+        ensure!(
+            self.hugo.is_none() || made(Part::Article),
+            "--hugo writes the article, and this part is another one; mend: cargo xtask publish article --hugo DIR"
+        );
+        Ok(())
+    }
 }
 
 /// What can be published by itself.

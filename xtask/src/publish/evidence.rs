@@ -1,12 +1,13 @@
 //! Everything that is published, read once: the rows of one machine, platform
 //! and file system, and what the suites say of their variants.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
 use super::Settings;
 use crate::{
+    cost::{self, Prices},
     project::Project,
     record::{
         capabilities::CapabilityRow,
@@ -32,6 +33,8 @@ pub struct Evidence {
     pub layers: Vec<LayerRow>,
     pub bases: Vec<BaseRow>,
     pub cost: Vec<CostRow>,
+    /// What `cost` should be, by the sizes and prices of today; none without prices.
+    pub(super) cost_due: Vec<CostRow>,
     /// None where nobody has asked yet.
     pub capabilities: Vec<CapabilityRow>,
     pub node: Vec<NodeRow>,
@@ -69,6 +72,7 @@ impl Evidence {
             cost: rows(paths::cost(&results), |it: &CostRow| {
                 it.platform == *platform
             })?,
+            cost_due: cost_due(project, &results, platform)?,
             node: rows(paths::node(&machine), |it: &NodeRow| {
                 it.platform == *platform && it.data_root_fs == *fs
             })?,
@@ -126,16 +130,32 @@ impl Evidence {
         Some(&row.value)
     }
 
-    /// The samples of one session, in the order they were taken.
+    /// The app phase of every sample of the row that counts, in the order they were
+    /// taken, in microseconds; none where their file is missing.
     ///
     /// # Errors
     /// When the file is broken.
-    pub fn samples(&self, suite: &str, profile: &str, session: &str) -> Result<Vec<SampleRow>> {
-        rows(
-            paths::samples(&self.machine, suite, profile, session),
-            |_| true,
-        )
+    pub fn app_us(&self, row: &StartRow) -> Result<Vec<f64>> {
+        let path = paths::samples(&self.machine, &row.suite, &row.profile, &row.session);
+        let counts = |it: &SampleRow| {
+            (&it.variant, &it.scenario) == (&row.variant, &row.scenario) && it.invalid.is_none()
+        };
+        let app_us = rows(path, counts)?
+            .into_iter()
+            .filter_map(|it| Some(it.app_ns? as f64 / 1000.0));
+        Ok(app_us.collect())
     }
+}
+
+fn cost_due(project: &Project, results: &Path, platform: &str) -> Result<Vec<CostRow>> {
+    let Some(prices) = Prices::load(project)? else {
+        return Ok(Vec::new());
+    };
+    let sizes = Table::load(&paths::sizes(results))?;
+    let layers = Table::load(&paths::layers(results))?;
+    let table = cost::table(results, &prices, prices.usage, &sizes, &layers);
+    let rows = table.rows().filter(|row| row.platform == platform);
+    Ok(rows.cloned().collect())
 }
 
 fn rows<R: Row>(path: PathBuf, keep: impl Fn(&R) -> bool) -> Result<Vec<R>> {

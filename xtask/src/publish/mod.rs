@@ -68,8 +68,10 @@ impl Place {
 }
 
 /// # Errors
-/// When rows are not fit to be published: each with the command that mends it.
+/// When an option belongs to another part; when rows are not fit to be published:
+/// each with the command that mends it.
 pub fn run(project: &Project, options: &cli::Publish) -> Result<ExitCode> {
+    options.refuse_what_is_not_made()?;
     let mut settings = Settings::load(project)?;
     settings.machine = options.machine.clone().unwrap_or(settings.machine);
     let timings = paths::machine(&project.results(), &settings.machine);

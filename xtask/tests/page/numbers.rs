@@ -1,6 +1,6 @@
 //! What the controls compute, beside what the models in Rust do.
 
-use std::path::Path;
+use std::{fs, path::Path};
 
 use serde_json::{Value, json};
 use xtask::{
@@ -15,11 +15,12 @@ use crate::{browser::Browser, chromium::Chromium};
 
 const DESKTOP: u32 = 1280;
 
-/// What the table of the controls says of each variant: name, time, cost.
-fn lines(browser: &mut Browser) -> Vec<[String; 3]> {
+/// What the table of the controls says of each variant: name, time, cost, bytes
+/// pulled.
+fn lines(browser: &mut Browser) -> Vec<[String; 4]> {
     let seen = browser.see(
         "[...document.querySelectorAll('tr[data-what-if]')].map((row) => \
-         [row.dataset.whatIf, row.cells[1].textContent, row.cells[2].textContent])",
+         [row.dataset.whatIf, ...[1, 2, 3].map((it) => row.cells[it].textContent)])",
     );
     serde_json::from_value(seen).unwrap()
 }
@@ -40,18 +41,73 @@ pub fn the_slider_moves_time_and_the_fields_cost(chromium: &Chromium, page: &Pat
     let slow = lines(&mut browser);
     for (before, slow) in before.iter().zip(&slow) {
         assert_ne!(before[1], slow[1], "{} takes longer", slow[0]);
-        assert_eq!(before[2], slow[2], "{} costs the same", slow[0]);
+        assert_eq!(before[2..], slow[2..], "{} costs the same", slow[0]);
     }
     browser.write("#nodes", "500");
     let fleet = lines(&mut browser);
     for (slow, fleet) in slow.iter().zip(&fleet) {
         assert_eq!(slow[1], fleet[1], "{} takes the same", slow[0]);
         assert_ne!(slow[2], fleet[2], "{} costs more", slow[0]);
+        assert_ne!(slow[3], fleet[3], "{} is pulled more", slow[0]);
     }
-    // What is no number of nodes changes nothing.
+    assert_eq!(message(&mut browser), "");
+    // What is no number of nodes changes nothing, and is told.
     for text in ["-3", "1e9", "2.5", "e"] {
         browser.write("#nodes", text);
         assert_eq!(lines(&mut browser), fleet, "{text}");
+        let told = message(&mut browser);
+        assert!(told.starts_with("Not a whole number"), "{text}: {told}");
+        assert!(told.ends_with("0–1000000"), "{text}: {told}");
+    }
+    browser.click("label[for=language-ko]");
+    let told = message(&mut browser);
+    assert!(told.starts_with("범위에 맞는 정수가 아니므로"), "{told}");
+    browser.write("#nodes", "500");
+    assert_eq!(message(&mut browser), "");
+    browser.close();
+}
+
+/// What is told of the field of nodes.
+fn message(browser: &mut Browser) -> String {
+    let message = "document.getElementById('nodes-message')";
+    assert_eq!(
+        browser.text(&format!("{message}.getAttribute('aria-live')")),
+        "polite"
+    );
+    let told = browser.text(&format!("{message}.innerText"));
+    let is_marked = browser.holds("document.getElementById('nodes').ariaInvalid === 'true'");
+    assert_eq!(is_marked, !told.is_empty(), "{told}");
+    told
+}
+
+/// Images smaller than any that was measured, for the units of small numbers.
+pub fn the_script_writes_bytes_as_rust_does(chromium: &Chromium, page: &Path) {
+    let text = fs::read_to_string(page.join("index.html")).unwrap();
+    let (open, shut) = ("id=\"model\">", "</script>");
+    let start = text.find(open).unwrap() + open.len();
+    let end = start + text[start..].find(shut).unwrap();
+    let mut model: Value = serde_json::from_str(&text[start..end]).unwrap();
+    let sizes = [
+        0, 1, 999, 1_000, 1_099, 99_999, 100_000, 1_949_999, 1_950_000,
+    ];
+    let variants = model["variants"].as_array_mut().unwrap();
+    assert!(variants.len() >= sizes.len(), "{variants:?}");
+    for (variant, bytes) in variants.iter_mut().zip(sizes) {
+        variant["kept_bytes"] = json!(bytes);
+        variant["renewed_bytes"] = json!(0);
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let small = format!("{}{model}{}", &text[..start], &text[end..]);
+    fs::write(folder.path().join("index.html"), small).unwrap();
+
+    let mut browser = Browser::open(chromium, folder.path(), DESKTOP);
+    set(&mut browser, "nodes", 0);
+    set(&mut browser, "pulls", 1);
+    let model = model["variants"].as_array().unwrap();
+    let seen = lines(&mut browser);
+    for (variant, bytes) in model.iter().zip(sizes) {
+        let line = seen.iter().find(|it| json!(it[0]) == variant["name"]);
+        assert_eq!(line.unwrap()[3], human::exact_bytes(bytes), "{bytes}");
     }
     browser.close();
 }
@@ -117,11 +173,13 @@ pub fn the_script_computes_what_rust_does(chromium: &Chromium, page: &Path) {
         for (place, way) in ways.as_array().unwrap().iter().enumerate() {
             set(&mut browser, "way", place as u64);
             for it in lines(&mut browser) {
-                assert_eq!(
-                    it[2],
-                    cost_of(&costs, &it[0], way),
-                    "{it:?} {usage:?} {way}"
-                );
+                let row = row_of(&costs, &it[0], way);
+                let cost = human::dollars(row.standalone_microusd_per_month.unwrap());
+                assert_eq!(it[2], format!("${cost}"), "{it:?} {usage:?} {way}");
+                // A row has no more bytes than its cell holds; the script has.
+                if let Some(pulled) = row.transferred_bytes {
+                    assert_eq!(it[3], human::exact_bytes(pulled), "{it:?} {usage:?}");
+                }
             }
         }
     }
@@ -152,12 +210,11 @@ fn costs(project: &Project, prices: &Prices, usage: Usage) -> Table<CostRow> {
     cost::table(&results, prices, usage, &sizes, &layers)
 }
 
-fn cost_of(costs: &Table<CostRow>, name: &str, way: &Value) -> String {
+fn row_of<'a>(costs: &'a Table<CostRow>, name: &str, way: &Value) -> &'a CostRow {
     let row = costs.rows().find(|row| {
         format!("{}/{}", row.suite, row.variant) == name
             && json!(row.price) == way["price"]
             && json!(row.path) == way["path"]
     });
-    let cost = row.and_then(|row| row.standalone_microusd_per_month);
-    format!("${}", human::dollars(cost.unwrap()))
+    row.unwrap()
 }

@@ -9,35 +9,47 @@ use super::marker::Marker;
 use crate::problem::{Problem, line_of};
 
 /// What follows a number that was measured or counted, longest first.
-const UNITS: [&str; 30] = [
+const UNITS: [&str; 42] = [
     "milliseconds",
     "megabytes",
+    "minutes",
     "seconds",
     "dollars",
+    "percent",
+    "minute",
+    "second",
     "layers",
     "layer",
+    "hours",
     "bytes",
     "files",
     "times",
-    "percent",
+    "hour",
     "밀리초",
     "바이트",
     "퍼센트",
     "레이어",
+    "시간",
     "달러",
     "USD",
-    "GiB",
+    "KiB",
     "MiB",
+    "GiB",
     "초",
+    "분",
+    "번",
     "배",
     "개",
     "원",
     "TB",
     "GB",
     "MB",
+    "KB",
     "kB",
     "ms",
     "µs",
+    "μs",
+    "ns",
     "s",
     "%",
 ];
@@ -111,14 +123,11 @@ fn numbers(prose: &str) -> impl Iterator<Item = Range<usize>> + '_ {
 }
 
 fn with_unit(prose: &str, digits: Range<usize>) -> Option<Range<usize>> {
-    let before = prose[..digits.start].chars().next_back();
-    if before == Some('$') {
+    let before = &prose[..digits.start];
+    if before.ends_with('$') {
         return Some(digits.start - 1..digits.end);
     }
-    // A part of a name or a version: x86_64, v2, 3.20.3-r1.
-    if before.is_some_and(|c| c.is_ascii_alphanumeric() || "_-/:@".contains(c)) {
-        return None;
-    }
+    let start = begins(before)?;
     let rest = &prose[digits.end..];
     let gap = rest.len() - rest.trim_start_matches([' ', '\u{a0}']).len();
     let unit = UNITS.iter().find(|unit| {
@@ -127,7 +136,21 @@ fn with_unit(prose: &str, digits: Range<usize>) -> Option<Range<usize>> {
             !(is_word && after.starts_with(|c: char| c.is_ascii_alphanumeric()))
         })
     })?;
-    Some(digits.start..digits.end + gap + unit.len())
+    Some(start..digits.end + gap + unit.len())
+}
+
+/// Where a number begins whose digits follow `before`: with the sign, and with
+/// the other end of a range. None for a part of a name or a version, as in
+/// x86_64, v2, 3.20.3-r1, 2025-07-13.
+fn begins(before: &str) -> Option<usize> {
+    let is_name = |c: char| c.is_ascii_alphanumeric() || "_/:@".contains(c);
+    let Some(joined) = before.strip_suffix('-') else {
+        return (!before.ends_with(is_name)).then_some(before.len());
+    };
+    let other_end = |c: char| c.is_ascii_digit() || ",.".contains(c);
+    let start = joined.trim_end_matches(other_end).len();
+    let is_part = joined[..start].ends_with(|c: char| is_name(c) || c == '-');
+    (!is_part).then_some(start)
 }
 
 #[cfg(test)]
@@ -160,6 +183,30 @@ mod tests {
                 "4: 4.3 %",
                 "4: 12 layers"
             ]
+        );
+    }
+
+    #[test]
+    fn a_range_and_a_sign_hide_no_number() {
+        let text = "It takes 5-10 MB or 5–10 MB, -7.9 % of (-3 s), 12 KB in 2 minutes,\n\
+                    5분 동안 3번, 2시간.";
+        assert_eq!(
+            found(text),
+            [
+                "1: 5-10 MB",
+                "1: 10 MB",
+                "1: -7.9 %",
+                "1: -3 s",
+                "1: 12 KB",
+                "1: 2 minutes",
+                "2: 5분",
+                "2: 3번",
+                "2: 2시간"
+            ]
+        );
+        assert_eq!(
+            found("musl-1.2-5 s, a-5 s and 3.20.3-r1, 2025-07-13 s, go1.23-5 %"),
+            <[String; 0]>::default()
         );
     }
 

@@ -151,17 +151,14 @@ fn figure(alt: &str, file: &str) -> String {
     format!("{{{{< figure src={shown}{link} alt={alt} >}}}}\n")
 }
 
-/// `[text](FILE.md)` becomes its text; links to the web stay.
+/// `[text](FILE.md)` becomes its text; links to the web stay, and so do brackets
+/// that are no link.
 fn without_relative_links(line: &str) -> String {
     let mut left = String::with_capacity(line.len());
     let mut rest = line;
     while let Some((before, after)) = rest.split_once('[') {
         left.push_str(before);
-        let link = after.split_once("](").and_then(|(text, target)| {
-            let (target, after) = target.split_once(')')?;
-            Some((text, target, after))
-        });
-        match link {
+        match link(after) {
             Some((text, target, after)) if !target.contains("://") => {
                 left.push_str(text);
                 rest = after;
@@ -173,6 +170,30 @@ fn without_relative_links(line: &str) -> String {
         }
     }
     left + rest
+}
+
+/// Text, target and what follows of a link whose opening bracket was read.
+fn link(after: &str) -> Option<(&str, &str, &str)> {
+    let shut = shutting_bracket(after)?;
+    let target = after[shut..].strip_prefix("](")?;
+    let (target, rest) = target.split_once(')')?;
+    Some((&after[..shut], target, rest))
+}
+
+/// The one that belongs to an opening bracket just before `text`.
+fn shutting_bracket(text: &str) -> Option<usize> {
+    let mut open = 1;
+    for (place, c) in text.char_indices() {
+        match c {
+            '[' => open += 1,
+            ']' => open -= 1,
+            _ => (),
+        }
+        if open == 0 {
+            return Some(place);
+        }
+    }
+    None
 }
 
 #[cfg(test)]
@@ -223,6 +244,21 @@ mod tests {
                 "static/img/container-image-cost-test-gin-bytes.ko.svg"
             ]
         );
+    }
+
+    #[test]
+    fn only_links_to_files_lose_their_brackets() {
+        for (line, left) in [
+            ("[a] and [x](y.md)", "[a] and x"),
+            ("[a [b] c](y.md), [d", "a [b] c, [d"),
+            (
+                "[a](https://a.example/) [b](c.md)",
+                "[a](https://a.example/) b",
+            ),
+            ("]([x](y.md)", "](x"),
+        ] {
+            assert_eq!(without_relative_links(line), left);
+        }
     }
 
     #[test]

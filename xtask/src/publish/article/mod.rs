@@ -70,7 +70,7 @@ pub fn publish(
         .find(|it| it.path.ends_with(KOREAN))
         .context("there is no Korean article")?;
     let text = String::from_utf8_lossy(&korean.bytes).into_owned();
-    let post = hugo::post(&text, evidence, charts, site, place.draft)?;
+    let post = hugo::post(&text, evidence, charts, site, source.draft)?;
     Ok(outputs.into_iter().chain(post).collect())
 }
 

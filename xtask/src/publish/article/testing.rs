@@ -29,6 +29,7 @@ pub fn evidence() -> Evidence {
         layers: Vec::new(),
         bases: vec![base()],
         cost: vec![cost("scratch", 166_720), cost("single-stage", 6_734_914)],
+        cost_due: Vec::new(),
         node: vec![
             node("unshaped", "scratch", [113_306, 109_359, 116_767]),
             node(

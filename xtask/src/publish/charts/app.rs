@@ -10,7 +10,7 @@ use super::{
     scene::{Scene, interval, tick},
     svg::Shape,
 };
-use crate::record::timings::StartRow;
+use crate::record::timings::{Phase, StartRow};
 
 const ROW: f64 = 32.0;
 /// Half of what the dots of a row are spread over, up and down.
@@ -20,6 +20,20 @@ const SPREAD: f64 = 9.0;
 struct Strip<'a> {
     row: &'a StartRow,
     samples_us: Vec<f64>,
+}
+
+impl Strip<'_> {
+    /// All that is marked. A draft may have the summary without its samples.
+    fn places_us(&self) -> impl Iterator<Item = f64> + '_ {
+        let Phase {
+            median_us,
+            low_us,
+            high_us,
+        } = self.row.app.phase;
+        let summary = [median_us, low_us, high_us].into_iter().flatten();
+        let samples = self.samples_us.iter().copied();
+        samples.chain(summary.map(|us| us as f64))
+    }
 }
 
 pub fn draw(scene: &Scene<'_>) -> Result<Option<Chart>> {
@@ -64,17 +78,10 @@ fn strips<'a>(scene: &Scene<'a>) -> Result<Vec<Strip<'a>>> {
         .iter()
         .filter(|(_, row)| row.app.phase.median_us.is_some());
     rows.map(|(_, row)| {
-        let samples = scene
-            .evidence
-            .samples(&row.suite, &row.profile, &row.session)?;
-        let samples_us = samples
-            .iter()
-            .filter(|it| it.variant == row.variant && it.scenario == row.scenario)
-            .filter(|it| it.invalid.is_none())
-            .filter_map(|it| it.app_ns)
-            .map(|ns| ns as f64 / 1000.0)
-            .collect();
-        Ok(Strip { row, samples_us })
+        Ok(Strip {
+            row,
+            samples_us: scene.evidence.app_us(row)?,
+        })
     })
     .collect()
 }
@@ -98,7 +105,7 @@ fn rows(frame: &mut Frame<'_>, strips: &[Strip<'_>]) {
         row_height: ROW,
         tick: tick::seconds,
     };
-    let all = || strips.iter().flat_map(|it| it.samples_us.iter().copied());
+    let all = || strips.iter().flat_map(Strip::places_us);
     let (low, high) = (
         all().fold(f64::INFINITY, f64::min),
         all().fold(0.0, f64::max),

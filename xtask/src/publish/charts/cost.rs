@@ -24,20 +24,23 @@ const MARKS: [(Swatch, &str); 5] = [
 /// One price on one path, or several that cost the same for every variant.
 struct Way<'a> {
     names: Vec<String>,
-    /// In the order of the rows.
-    rows: Vec<&'a CostRow>,
+    /// One for each image of the scene, in its order; none where it was not priced.
+    rows: Vec<Option<&'a CostRow>>,
 }
 
 impl Way<'_> {
+    fn cost(&self, image: usize) -> Option<u64> {
+        self.rows[image]?.standalone_microusd_per_month
+    }
+
     fn costs(&self) -> Vec<Option<u64>> {
-        let cost = |row: &&CostRow| row.standalone_microusd_per_month;
-        self.rows.iter().map(cost).collect()
+        (0..self.rows.len()).map(|image| self.cost(image)).collect()
     }
 }
 
 pub fn draw(scene: &Scene<'_>) -> Result<Option<Chart>> {
     let ways = ways(scene);
-    let Some(first) = ways.first().and_then(|way| way.rows.first()) else {
+    let Some(first) = ways.iter().flat_map(|way| &way.rows).flatten().next() else {
         return Ok(None);
     };
     let mut frame = Frame::new(
@@ -52,10 +55,11 @@ pub fn draw(scene: &Scene<'_>) -> Result<Option<Chart>> {
         .map(|(way, (swatch, class))| (*swatch, *class, way.names.join(" = ")))
         .collect();
     frame.legend(&legend);
-    let rows = rows(&mut frame, &ways);
-    marks(&mut frame, &rows, &ways);
-    let alt: Vec<String> = (0..ways[0].rows.len())
-        .map(|row| words(&ways, row))
+    let rows = rows(scene, &mut frame, &ways);
+    marks(scene, &mut frame, &rows, &ways);
+    let images = scene.images.iter().enumerate();
+    let alt: Vec<String> = images
+        .map(|(image, it)| format!("{}: {}", it.variant, words(&ways, image)))
         .collect();
     let alt = format!("{}.", alt.join("; "));
     let dates = dates(&ways);
@@ -87,7 +91,7 @@ fn usage(lang: Lang, row: &CostRow) -> String {
     }
 }
 
-/// Every way that was priced for all images, those that cost the same as one.
+/// Every way that was priced, those that cost the same as one.
 fn ways<'a>(scene: &Scene<'a>) -> Vec<Way<'a>> {
     let mut ways: Vec<Way<'a>> = Vec::new();
     let mut keys: Vec<(&str, &str)> = Vec::new();
@@ -105,7 +109,7 @@ fn ways<'a>(scene: &Scene<'a>) -> Vec<Way<'a>> {
                     && (it.price.as_str(), it.path.as_str()) == (price, path)
             })
         };
-        let rows = scene.images.iter().filter_map(|image| of(&image.variant));
+        let rows = scene.images.iter().map(|image| of(&image.variant));
         let mut way = Way {
             names: vec![format!("{price} {path}")],
             rows: rows.collect(),
@@ -120,82 +124,72 @@ fn ways<'a>(scene: &Scene<'a>) -> Vec<Way<'a>> {
     ways
 }
 
-fn rows(frame: &mut Frame<'_>, ways: &[Way<'_>]) -> Rows {
-    let labels: Vec<&str> = ways[0]
-        .rows
-        .iter()
-        .map(|row| row.variant.as_str())
-        .collect();
-    let numbers: Vec<String> = (0..labels.len())
-        .map(|row| {
-            let costs = costs_of(ways, row);
-            let (least, most) = (costs.iter().min(), costs.iter().max());
-            let text = |cost: Option<&u64>| cost.copied().map(human::dollars).unwrap_or_default();
-            format!("${}–{}", text(least), text(most))
-        })
-        .collect();
+fn rows(scene: &Scene<'_>, frame: &mut Frame<'_>, ways: &[Way<'_>]) -> Rows {
+    let labels: Vec<&str> = scene.images.iter().map(|it| it.variant.as_str()).collect();
+    let numbers: Vec<String> = (0..labels.len()).map(|image| span(ways, image)).collect();
     let plan = RowsPlan {
         labels: &labels,
         numbers: &numbers,
         row_height: ROW,
         tick: tick::dollars,
     };
-    let all = (0..labels.len()).flat_map(|row| costs_of(ways, row));
+    let all = (0..labels.len()).flat_map(|image| costs_of(ways, image));
     let values: Vec<f64> = all.map(|cost| cost as f64).collect();
     frame.rows(&plan, |from, to| Scale::log(values, from, to))
 }
 
-fn costs_of(ways: &[Way<'_>], row: usize) -> Vec<u64> {
-    let cost = |way: &Way<'_>| way.rows.get(row)?.standalone_microusd_per_month;
-    ways.iter().filter_map(cost).collect()
+/// The least and the most.
+fn span(ways: &[Way<'_>], image: usize) -> String {
+    let costs = costs_of(ways, image);
+    match (costs.iter().min(), costs.iter().max()) {
+        (Some(least), Some(most)) => {
+            format!("${}–{}", human::dollars(*least), human::dollars(*most))
+        }
+        _ => "–".to_owned(),
+    }
 }
 
-fn marks(frame: &mut Frame<'_>, rows: &Rows, ways: &[Way<'_>]) {
-    for (row, y) in rows.middles.iter().enumerate() {
-        let places: Vec<f64> = costs_of(ways, row)
-            .iter()
-            .map(|cost| rows.scale.at(*cost as f64))
-            .collect();
-        let (from, to) = places.iter().fold((f64::MAX, 0.0_f64), |(low, high), at| {
-            (low.min(*at), high.max(*at))
-        });
-        let between = Shape::Line(vec![(from, *y), (to, *y)], 3.0);
+fn costs_of(ways: &[Way<'_>], image: usize) -> Vec<u64> {
+    ways.iter().filter_map(|way| way.cost(image)).collect()
+}
+
+fn marks(scene: &Scene<'_>, frame: &mut Frame<'_>, rows: &Rows, ways: &[Way<'_>]) {
+    for (image, y) in rows.middles.iter().enumerate() {
+        let at = |cost: u64| rows.scale.at(cost as f64);
+        let costs = costs_of(ways, image);
+        let (Some(least), Some(most)) = (costs.iter().min(), costs.iter().max()) else {
+            continue;
+        };
+        let between = Shape::Line(vec![(at(*least), *y), (at(*most), *y)], 3.0);
         frame.canvas.draw(&between, "grid");
         for (way, (shape, class)) in ways.iter().zip(MARKS.iter().cycle()) {
-            let Some(cost) = way.rows[row].standalone_microusd_per_month else {
+            let Some(cost) = way.cost(image) else {
                 continue;
             };
             let says = format!(
                 "{}: {} ${}",
-                way.rows[row].variant,
+                scene.images[image].variant,
                 way.names.join(" = "),
                 human::dollars(cost)
             );
-            let mark = shape(rows.scale.at(cost as f64), *y, MARK);
+            let mark = shape(at(cost), *y, MARK);
             frame.canvas.mark(&mark, class, &says);
         }
     }
 }
 
-fn words(ways: &[Way<'_>], row: usize) -> String {
-    let told: Vec<String> = ways
-        .iter()
-        .filter_map(|way| {
-            let cost = way.rows.get(row)?.standalone_microusd_per_month?;
-            Some(format!(
-                "{} ${}",
-                way.names.join(" = "),
-                human::dollars(cost)
-            ))
-        })
-        .collect();
-    format!("{}: {}", ways[0].rows[row].variant, told.join(", "))
+fn words(ways: &[Way<'_>], image: usize) -> String {
+    let told = ways.iter().filter_map(|way| {
+        let cost = human::dollars(way.cost(image)?);
+        Some(format!("{} ${cost}", way.names.join(" = ")))
+    });
+    told.collect::<Vec<_>>().join(", ")
 }
 
 fn dates(ways: &[Way<'_>]) -> String {
     let mut dates: Vec<String> = ways
         .iter()
-        .flat_map(|way| way.rows.iter())
+        .flat_map(|way| way.rows.iter().flatten())
         .map(|row| format!("{} {}", row.price, row.prices_date))
         .collect();
     dates.sort();

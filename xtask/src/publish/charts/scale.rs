@@ -42,11 +42,11 @@ impl Scale {
     }
 
     /// A linear scale between two values that need not be 0, for marks that are
-    /// read by their place.
+    /// read by their place. One value alone stands at the low end.
     pub fn between(low: f64, high: f64, from: f64, to: f64) -> Self {
         Self {
             low,
-            high,
+            high: if high > low { high } else { low + 1.0 },
             from,
             to,
             is_log: false,
@@ -146,6 +146,7 @@ mod tests {
             [5.0, 6.0, 7.0, 8.0, 9.0, 10.0, 11.0]
         );
         assert_eq!(Scale::linear(0.0, 0.0, 1.0).at(1.0), 1.0);
+        assert_eq!(Scale::between(5.0, 5.0, 3.0, 4.0).at(5.0), 3.0);
     }
 
     #[test]

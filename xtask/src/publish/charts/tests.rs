@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use roxmltree::{Document, Node};
 
 use super::{font::Font, link, scene::Scene, *};
-use crate::publish::testing::fit_evidence;
+use crate::{publish::testing::fit_evidence, record::limits::LimitRow};
 
 /// What a place is rounded to, and a little more.
 const ROUNDING: f64 = 0.02;
@@ -299,6 +299,13 @@ fn drawn(svg: &str) -> Vec<&str> {
 fn with_others_doubled(session: &str) -> Evidence {
     let mut evidence = fit_evidence();
     let double = |value: &mut Option<u64>| *value = value.map(|it| 2 * it);
+    // A limit that another session took of the same variant.
+    let others = evidence.limits.iter().map(|row| LimitRow {
+        session: format!("not-{}", row.session),
+        ..row.clone()
+    });
+    let others: Vec<_> = others.collect();
+    evidence.limits.extend(others);
     for row in evidence
         .node
         .iter_mut()
@@ -355,6 +362,80 @@ fn the_model_of_the_link_is_as_good_as_its_caption_says() {
             assert!(model.node_total_us(1.0) > fastest);
         }
     }
+}
+
+#[test]
+fn a_price_that_one_image_lacks_moves_no_other_ones_marks() {
+    let mut evidence = fit_evidence();
+    let marks_of = |evidence: &Evidence, variant: &str| -> Vec<String> {
+        let charts = charts(evidence);
+        let document = Document::parse(svg(&charts, "gin-cost")).unwrap();
+        let told = marks(&document).into_iter().map(|(_, says)| says);
+        told.filter(|says| says.starts_with(&format!("{variant}: ")))
+            .collect()
+    };
+    let largest = {
+        let scene = Scene::new(&evidence, suite(&evidence, "gin"), Lang::En, false);
+        scene.images[0].variant.clone()
+    };
+    let before = (
+        marks_of(&evidence, &largest),
+        marks_of(&evidence, "scratch"),
+    );
+    let dearest = evidence
+        .cost
+        .iter()
+        .filter(|row| (&*row.suite, &row.variant) == ("gin", &largest))
+        .max_by_key(|row| row.standalone_microusd_per_month)
+        .unwrap();
+    let (price, path) = (dearest.price.clone(), dearest.path.clone());
+    evidence.cost.retain(|row| {
+        (&*row.suite, &row.variant, &row.price, &row.path) != ("gin", &largest, &price, &path)
+    });
+    let way = format!("{price} {path}");
+    let left: Vec<_> = before
+        .0
+        .into_iter()
+        .filter(|it| !it.contains(&way))
+        .collect();
+    assert_eq!(marks_of(&evidence, &largest), left);
+    let mut others = marks_of(&evidence, "scratch");
+    let mut before = before.1;
+    others.sort();
+    before.sort();
+    assert_eq!(others, before);
+    evidence
+        .cost
+        .retain(|row| (&*row.suite, &row.variant) != ("gin", &largest));
+    assert!(marks_of(&evidence, &largest).is_empty());
+    let mut others = marks_of(&evidence, "scratch");
+    others.sort();
+    assert_eq!(others, before);
+}
+
+fn suite<'e>(evidence: &'e Evidence, name: &str) -> &'e crate::suite::Suite {
+    evidence.suites.iter().find(|it| it.name == name).unwrap()
+}
+
+/// Such a file may be missing from a draft, and one sample may be all there is.
+#[test]
+fn a_draft_without_samples_has_places_for_what_it_shows() {
+    let mut evidence = fit_evidence();
+    evidence.machine = std::path::PathBuf::from("/nowhere/at/all");
+    let app = evidence.start[0].app;
+    let is_drawn = |evidence: &Evidence| {
+        for chart in all(evidence, true).unwrap().0 {
+            for broken in ["NaN", "\"inf", "-inf"] {
+                assert!(!chart.svg.contains(broken), "{}: {broken}", chart.file());
+            }
+        }
+    };
+    is_drawn(&evidence);
+    for row in &mut evidence.start {
+        row.app = app;
+        (row.app.phase.low_us, row.app.phase.high_us) = (None, None);
+    }
+    is_drawn(&evidence);
 }
 
 #[test]

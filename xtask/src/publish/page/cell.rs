@@ -37,11 +37,7 @@ impl Cell {
 
     /// As `9.7 MB`; what is smaller than 0.1 MB, in kB or bytes.
     pub fn bytes(bytes: Option<u64>) -> Self {
-        Self::new(bytes, |bytes| match bytes {
-            0..1_000 => format!("{bytes} B"),
-            1_000..100_000 => format!("{}.{} kB", bytes / 1_000, bytes / 100 % 10),
-            _ => format!("{} MB", human::megabytes(bytes)),
-        })
+        Self::new(bytes, human::exact_bytes)
     }
 
     pub fn count(count: Option<u64>) -> Self {
