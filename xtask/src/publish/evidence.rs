@@ -11,7 +11,7 @@ use crate::{
     record::{
         capabilities::CapabilityRow,
         cost::CostRow,
-        exact::{BaseRow, LayerRow, SizeRow},
+        exact::{BaseRow, FileRow, LayerRow, SizeRow},
         limits::LimitRow,
         paths,
         row::Row,
@@ -30,6 +30,7 @@ pub struct Evidence {
     pub suites: Vec<Suite>,
     pub sizes: Vec<SizeRow>,
     pub layers: Vec<LayerRow>,
+    pub files: Vec<FileRow>,
     pub bases: Vec<BaseRow>,
     pub cost: Vec<CostRow>,
     /// None where nobody has asked yet.
@@ -58,6 +59,9 @@ impl Evidence {
                 it.platform == *platform
             })?,
             layers: rows(paths::layers(&results), |it: &LayerRow| {
+                it.platform == *platform
+            })?,
+            files: rows(paths::files(&results), |it: &FileRow| {
                 it.platform == *platform
             })?,
             bases: rows(paths::bases(&results), |it: &BaseRow| {
