@@ -56,7 +56,7 @@ pub enum Command {
     Doctor(LabOptions),
     /// Provide the bases and build every variant to an OCI layout in target/lab/images
     Build(Step),
-    /// Build, then write results/sizes.csv, layers.csv, bases.csv and cost.csv
+    /// Build, then write results/sizes.csv, layers.csv, files.csv, bases.csv and cost.csv
     Size(Step),
     /// What can each image do? Certificates, names, shell, SIGTERM; tried by running it
     ///

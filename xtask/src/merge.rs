@@ -23,11 +23,11 @@ use crate::{
     project::Project,
     record::{
         capabilities::CapabilityRow,
-        exact::{BaseRow, LayerRow, SizeRow},
+        exact::{BaseRow, FileRow, ImageRows, LayerRow, SizeRow},
         keep::Exact as _,
         limits::LimitRow,
         paths,
-        row::Row,
+        row::{OfVariant, Row},
         table::Table,
         timings::{EnvironmentRow, NodeRow, ProofRow, SampleRow, StartRow},
     },
@@ -87,73 +87,66 @@ fn results_in(folder: &Path) -> Result<PathBuf> {
 /// Everything that a folder of results says, but what follows from the rest.
 struct Rows {
     folder: PathBuf,
-    images: BTreeMap<<SizeRow as Row>::Key, Image>,
+    images: BTreeMap<<SizeRow as Row>::Key, ImageRows>,
     /// All answers of an image come from one run.
     answers: BTreeMap<<SizeRow as Row>::Key, Vec<CapabilityRow>>,
     bases: BTreeMap<<BaseRow as Row>::Key, BaseRow>,
     machines: BTreeMap<String, Files>,
 }
 
-/// An image's row, and its layers' with it: both speak of the same build.
-#[derive(Clone)]
-struct Image {
-    size: SizeRow,
-    layers: Vec<LayerRow>,
-}
-
 /// The files of a machine, by their paths in its folder.
 type Files = BTreeMap<PathBuf, String>;
 
-impl Image {
-    fn of(size: &SizeRow) -> Self {
-        Self {
-            size: size.clone(),
-            layers: Vec::new(),
-        }
-    }
+/// Whether `new` has nothing to tell who has `old`. A build that does not repeat
+/// says nothing new while its inputs stay, and nothing is said of files by who
+/// has no rows of them.
+fn agrees(old: &ImageRows, new: &ImageRows) -> bool {
+    let same_inputs = old.size.inputs.is_some() && old.size.inputs == new.size.inputs;
+    let may_differ = same_inputs && !old.size.repeats() && !new.size.repeats();
+    let same_files = new.files.is_empty() || old.files == new.files;
+    may_differ || (old.size == new.size && plain_layers(old) == plain_layers(new) && same_files)
+}
 
-    /// Whether neither has anything to tell the other. A build that does not
-    /// repeat says nothing new while its inputs stay.
-    fn agrees(&self, other: &Self) -> bool {
-        let same_inputs = self.size.inputs.is_some() && self.size.inputs == other.size.inputs;
-        let may_differ = same_inputs && !self.size.repeats() && !other.size.repeats();
-        may_differ || (self.size == other.size && self.plain_layers() == other.plain_layers())
-    }
+/// Without what BuildKit packed, which holds the time of the build.
+fn plain_layers(image: &ImageRows) -> Vec<LayerRow> {
+    let layers = image.layers.iter().cloned();
+    layers
+        .map(|layer| LayerRow {
+            buildkit_transfer_bytes: None,
+            ..layer
+        })
+        .collect()
+}
 
-    /// Without what BuildKit packed, which holds the time of the build.
-    fn plain_layers(&self) -> Vec<LayerRow> {
-        let layers = self.layers.iter().cloned();
-        layers
-            .map(|layer| LayerRow {
-                buildkit_transfer_bytes: None,
-                ..layer
-            })
-            .collect()
+/// The rows of the file, each with the image it is about.
+fn by_image<R: Row + OfVariant>(path: &Path) -> Result<BTreeMap<<SizeRow as Row>::Key, Vec<R>>> {
+    let mut rows: BTreeMap<_, Vec<R>> = BTreeMap::new();
+    for row in Table::<R>::load(path)?.rows() {
+        let image = (
+            row.suite().to_owned(),
+            row.variant().to_owned(),
+            row.platform().to_owned(),
+        );
+        rows.entry(image).or_default().push(row.clone());
     }
+    Ok(rows)
 }
 
 impl Rows {
     fn read(folder: &Path) -> Result<Self> {
         let sizes = Table::<SizeRow>::load(&paths::sizes(folder))?;
-        let mut images: BTreeMap<_, _> = sizes
-            .rows()
-            .map(|row| (row.key(), Image::of(row)))
-            .collect();
-        for layer in Table::<LayerRow>::load(&paths::layers(folder))?.rows() {
-            let image = (
-                layer.suite.clone(),
-                layer.variant.clone(),
-                layer.platform.clone(),
-            );
-            if let Some(image) = images.get_mut(&image) {
-                image.layers.push(layer.clone());
-            }
-        }
-        let mut answers: BTreeMap<_, Vec<CapabilityRow>> = BTreeMap::new();
-        for row in Table::<CapabilityRow>::load(&paths::capabilities(folder))?.rows() {
-            let image = (row.suite.clone(), row.variant.clone(), row.platform.clone());
-            answers.entry(image).or_default().push(row.clone());
-        }
+        let mut layers = by_image::<LayerRow>(&paths::layers(folder))?;
+        let mut files = by_image::<FileRow>(&paths::files(folder))?;
+        let images = sizes.rows().map(|size| {
+            let image = ImageRows {
+                size: size.clone(),
+                layers: layers.remove(&size.key()).unwrap_or_default(),
+                files: files.remove(&size.key()).unwrap_or_default(),
+            };
+            (size.key(), image)
+        });
+        let images = images.collect();
+        let answers = by_image::<CapabilityRow>(&paths::capabilities(folder))?;
         let bases = Table::<BaseRow>::load(&paths::bases(folder))?;
         let mut machines = BTreeMap::new();
         for name in machines_in(folder)? {
@@ -179,7 +172,7 @@ impl Rows {
             change(
                 &mut self.images,
                 &of(others, |it| &it.images),
-                Image::agrees,
+                agrees,
                 of_image,
             ),
             change(
@@ -212,7 +205,11 @@ impl Rows {
         );
         let layers = Table::of(
             &paths::layers(results),
-            images.flat_map(|image| image.layers.clone()),
+            images.clone().flat_map(|image| image.layers.clone()),
+        );
+        let files = Table::of(
+            &paths::files(results),
+            images.flat_map(|image| image.files.clone()),
         );
         let answers = Table::of(
             &paths::capabilities(results),
@@ -227,6 +224,7 @@ impl Rows {
         };
         note(sizes.save()?, sizes.path());
         note(layers.save()?, layers.path());
+        note(files.save()?, files.path());
         note(bases.save()?, bases.path());
         note(answers.save()?, answers.path());
         if let Some(prices) = prices {
@@ -423,12 +421,14 @@ mod tests {
             fs::read_to_string(self.path(path)).unwrap()
         }
 
-        fn images(&self, results: &str, images: &[Image]) {
+        fn images(&self, results: &str, images: &[ImageRows]) {
             let folder = self.path(results);
             let sizes = images.iter().map(|image| image.size.clone());
             Table::of(&paths::sizes(&folder), sizes).save().unwrap();
             let layers = images.iter().flat_map(|image| image.layers.clone());
             Table::of(&paths::layers(&folder), layers).save().unwrap();
+            let files = images.iter().flat_map(|image| image.files.clone());
+            Table::of(&paths::files(&folder), files).save().unwrap();
         }
 
         /// What was written, below the project.
@@ -460,7 +460,7 @@ mod tests {
         }
     }
 
-    fn image(variant: &str, platform: &str, layers: &[u64]) -> Image {
+    fn image(variant: &str, platform: &str, layers: &[u64]) -> ImageRows {
         let bytes = layers.iter().sum();
         let size = SizeRow {
             suite: "gin".to_owned(),
@@ -483,8 +483,16 @@ mod tests {
             inputs: size.inputs.clone(),
             ..LayerRow::default()
         });
-        Image {
+        ImageRows {
             layers: layers.collect(),
+            files: vec![FileRow {
+                suite: size.suite.clone(),
+                variant: size.variant.clone(),
+                platform: size.platform.clone(),
+                rank: 1,
+                content_bytes: bytes,
+                ..FileRow::default()
+            }],
             size,
         }
     }
@@ -502,7 +510,7 @@ mod tests {
         );
         place.images("one/results", &[image("a", AMD64, &[7])]);
         place.images("two", &[image("a", ARM64, &[8, 9])]);
-        let exact = ["results/sizes.csv", "results/layers.csv"];
+        let exact = ["sizes", "layers", "files"].map(|name| format!("results/{name}.csv"));
         assert_eq!(place.merge(&["one", "two"]).unwrap(), exact);
         assert_eq!(
             place.sizes(),
@@ -517,6 +525,9 @@ mod tests {
             .lines()
             .filter(|line| line.starts_with("gin,a,linux/amd64,"));
         assert_eq!(of_a.count(), 1, "layers move with their image:\n{layers}");
+        let files = place.read("project/results/files.csv");
+        assert!(files.contains("gin,a,linux/amd64,1,,7,"), "{files}");
+        assert!(!files.contains("gin,a,linux/amd64,1,,11,"), "{files}");
         assert!(place.merge(&["one", "two"]).unwrap().is_empty());
         assert!(place.merge(&["two", "one", "project"]).unwrap().is_empty());
     }
@@ -530,6 +541,25 @@ mod tests {
         place.images("two", &[old[0].clone(), image("a", ARM64, &[8])]);
         place.merge(&["one", "two"]).unwrap();
         assert_eq!(place.sizes(), [row("a", AMD64, 7), row("a", ARM64, 8)]);
+    }
+
+    #[test]
+    fn who_has_no_rows_of_files_takes_none_away() {
+        let place = Place::new();
+        let whole = image("a", AMD64, &[5]);
+        let silent = ImageRows {
+            files: Vec::new(),
+            ..whole.clone()
+        };
+        place.images("project/results", std::slice::from_ref(&whole));
+        place.images("one", std::slice::from_ref(&silent));
+        assert!(place.merge(&["one"]).unwrap().is_empty());
+        // The other way round they are taken.
+        place.images("project/results", &[silent]);
+        place.images("two", &[whole]);
+        let files = "project/results/files.csv";
+        fs::remove_file(place.path(files)).unwrap();
+        assert_eq!(place.merge(&["two"]).unwrap(), ["results/files.csv"]);
     }
 
     #[test]
@@ -619,7 +649,8 @@ mod tests {
                 .unwrap();
         }
         let written = place.merge(&["one", "two"]).unwrap();
-        let exact = ["sizes", "layers", "bases", "cost"].map(|name| format!("results/{name}.csv"));
+        let exact =
+            ["sizes", "layers", "files", "bases", "cost"].map(|name| format!("results/{name}.csv"));
         assert_eq!(written, exact);
         assert_eq!(place.read("project/results/bases.csv").lines().count(), 3);
         let costs = place.read("project/results/cost.csv");

@@ -4,18 +4,18 @@
 //! A walk may hold millions of names, and deep ones. So nothing here is kept per
 //! folder: in byte order, all that lies below a folder comes in one piece.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
-use super::{
-    report::{Duplicate, Duplicates, File, Folder, How, Share, Wasted, WastedFile},
-    top::Top,
-};
+use super::report::{Duplicate, Duplicates, File, Folder, How, Share, Wasted, WastedFile};
 use crate::{
     digest::Digest,
     image::{
-        Walk, paths,
+        Walk,
+        distinct::{DistinctFile, distinct_files, largest},
+        paths::{self, absolute},
+        top::Top,
         tree::ancestors,
-        walk::{self, Place},
+        walk::{self, layer_number},
     },
 };
 
@@ -26,50 +26,30 @@ const PATHS_SHOWN_MAX: usize = 5;
 /// one says where the bytes are.
 const MOSTLY_PERCENT: u64 = 90;
 
-/// A file of the root filesystem under its first name.
-struct Distinct<'a> {
-    path: &'a [u8],
-    place: Place,
-    bytes: u64,
-    names: u64,
-}
-
 /// The files of the root filesystem in the order of their paths.
 pub struct Contents<'a> {
     walk: &'a Walk,
-    files: Vec<Distinct<'a>>,
+    files: Vec<DistinctFile<'a>>,
 }
 
 impl<'a> Contents<'a> {
     pub fn of(walk: &'a Walk) -> Self {
-        let mut files: Vec<Distinct<'a>> = Vec::new();
-        let mut known = HashMap::new();
-        for (path, place) in walk.files() {
-            let index = *known.entry(place).or_insert(files.len());
-            match files.get_mut(index) {
-                Some(file) => file.names += 1,
-                None => files.push(Distinct {
-                    path,
-                    place,
-                    bytes: walk.entry(place).size_bytes,
-                    names: 1,
-                }),
-            }
+        Self {
+            walk,
+            files: distinct_files(walk),
         }
-        Self { walk, files }
     }
 
     pub fn largest_files(&self, limit: usize) -> Vec<File> {
-        let mut top = Top::of(limit);
-        for file in &self.files {
-            top.offer(file.bytes, file.path, || File {
+        let files = largest(&self.files, limit).into_iter();
+        files
+            .map(|file| File {
                 path: absolute(file.path),
                 bytes: file.bytes,
-                layer: number(file.place.layer),
+                layer: layer_number(file.place.layer),
                 names: file.names,
-            });
-        }
-        top.into_vec()
+            })
+            .collect()
     }
 
     pub fn largest_folders(&self, limit: usize) -> Vec<Folder> {
@@ -81,7 +61,7 @@ impl<'a> Contents<'a> {
     }
 
     pub fn duplicates(&self, limit: usize) -> Duplicates {
-        let mut contents: Vec<(&Digest, &Distinct<'_>)> = self
+        let mut contents: Vec<(&Digest, &DistinctFile<'_>)> = self
             .files
             .iter()
             .filter(|file| file.bytes > 0)
@@ -128,8 +108,8 @@ impl<'a> Contents<'a> {
             top.offer(bytes, waste.path, || WastedFile {
                 path: absolute(waste.path),
                 bytes,
-                layer: number(waste.place.layer),
-                by_layer: number(waste.by_layer),
+                layer: layer_number(waste.place.layer),
+                by_layer: layer_number(waste.by_layer),
                 how: match waste.how {
                     walk::How::Overwritten => How::Overwritten,
                     walk::How::Deleted => How::Deleted,
@@ -145,7 +125,7 @@ impl<'a> Contents<'a> {
         let mut found = BTreeMap::new();
         for waste in self.walk.wasted() {
             let bytes = self.walk.entry(waste.place).size_bytes;
-            *found.entry(number(waste.place.layer)).or_default() += bytes;
+            *found.entry(layer_number(waste.place.layer)).or_default() += bytes;
         }
         found
     }
@@ -175,7 +155,7 @@ impl<'a> Folders<'a> {
         }
     }
 
-    fn add(&mut self, file: &Distinct<'a>) {
+    fn add(&mut self, file: &DistinctFile<'a>) {
         let folder = paths::split(file.path).0;
         while self
             .open
@@ -190,7 +170,9 @@ impl<'a> Folders<'a> {
         if let Some((_, sum)) = self.open.last_mut() {
             sum.bytes += file.bytes;
             sum.files += 1;
-            *sum.layers.entry(number(file.place.layer)).or_default() += file.bytes;
+            *sum.layers
+                .entry(layer_number(file.place.layer))
+                .or_default() += file.bytes;
         }
     }
 
@@ -238,13 +220,4 @@ fn folder(path: &[u8], sum: Sum) -> Folder {
 fn holds(folder: &[u8], path: &[u8]) -> bool {
     let below = path.strip_prefix(folder);
     below.is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
-}
-
-fn absolute(path: &[u8]) -> String {
-    format!("/{}", paths::shown(path))
-}
-
-/// Layers are counted from 1.
-fn number(layer: u32) -> u32 {
-    layer.saturating_add(1)
 }

@@ -1,9 +1,9 @@
 //! `cargo xtask explain`: what lies in an image, and what its base costs.
 //!
 //! `source` opens what the command line names, `picture` asks the image itself
-//! (through `contents` and `top`), `known` and `timings` ask results/; together
-//! they are the `report`, which `show` writes for a terminal and `json` for a
-//! program. An image may be a stranger's: `image` bounds what it can take.
+//! (through `contents`), `known` and `timings` ask results/; together they are the
+//! `report`, which `show` writes for a terminal and `json` for a program. An image
+//! may be a stranger's: `image` bounds what it can take.
 
 mod contents;
 mod json;
@@ -15,7 +15,6 @@ mod source;
 #[cfg(test)]
 mod tests;
 mod timings;
-mod top;
 
 use std::{
     io::{self, Write as _},

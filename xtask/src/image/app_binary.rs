@@ -46,7 +46,7 @@ pub fn find(layout: &Layout, walk: &Walk) -> Result<Option<AppBinary>> {
         return Ok(None);
     };
     Ok(Some(AppBinary {
-        path: format!("/{}", paths::shown(&path)),
+        path: paths::absolute(&path),
         bytes: walk.entry(place).size_bytes,
         sha256: digest(layout, walk, place)?,
     }))

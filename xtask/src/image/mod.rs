@@ -4,8 +4,8 @@
 //! [`oci_tar`], [`archive`]) holds layer blobs; [`unpack`] inflates and hashes
 //! one, [`entries`] reads the tar stream inside, [`tree`] makes it the state that
 //! a layer leaves, and [`walk`] stacks those into the root filesystem. [`sizes`],
-//! [`app_binary`], [`program`], [`packages`] and [`compare`] only ask questions
-//! of a walk.
+//! [`distinct`], [`app_binary`], [`program`], [`packages`] and [`compare`] only ask
+//! questions of a walk.
 //! The other way round, [`canonical`] writes a tree as a tar stream that
 //! repeats, and [`assemble`] makes images of such layers.
 //!
@@ -19,6 +19,7 @@ pub mod assemble;
 pub mod budget;
 pub mod canonical;
 pub mod compare;
+pub mod distinct;
 pub mod entries;
 pub mod entry;
 mod fields;
@@ -32,6 +33,7 @@ pub mod platform;
 pub mod program;
 pub mod sizes;
 mod sparse;
+pub mod top;
 pub mod tree;
 pub mod unpack;
 pub mod walk;

@@ -143,6 +143,11 @@ pub fn shown(path: &[u8]) -> String {
     }
 }
 
+/// For people and rows: as [`shown`], from the root of the image.
+pub fn absolute(path: &[u8]) -> String {
+    format!("/{}", shown(path))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -164,6 +169,12 @@ mod tests {
         ] {
             assert!(clean(bad).is_err(), "{}", shown(bad));
         }
+    }
+
+    #[test]
+    fn names_of_any_bytes_are_shown_on_one_line() {
+        assert_eq!(absolute("한글 b".as_bytes()), "/한글 b");
+        assert_eq!(absolute(b"a\n\xff,\"x\""), r#"/a\n\xff,\"x\""#);
     }
 
     #[test]

@@ -56,18 +56,26 @@ pub struct LayerSizes {
     pub from_base: bool,
 }
 
-/// Walks the image and counts; `base` holds the digests of the layer blobs that
-/// come from the base (empty where there is none).
+/// Walks the image and counts; see [`measure_walked`].
 ///
 /// # Errors
 /// Those of [`walk`].
 pub fn measure(layout: &Layout, base: &BTreeSet<Digest>) -> Result<Sizes> {
+    measure_walked(layout, base).map(|(sizes, _)| sizes)
+}
+
+/// Walks the image and counts, for who has more to ask of it; `base` holds the digests of the layer blobs that
+/// come from the base (empty where there is none).
+///
+/// # Errors
+/// Those of [`walk`].
+pub fn measure_walked(layout: &Layout, base: &BTreeSet<Digest>) -> Result<(Sizes, Walk)> {
     let name = app_binary::command_name(layout.config());
     let walk = walk(layout, |entry| {
         name.as_deref() == Some(super::paths::split(&entry.path).1)
     })?;
     let app = app_binary::find(layout, &walk)?;
-    Ok(of_walk(layout, &walk, base, app))
+    Ok((of_walk(layout, &walk, base, app), walk))
 }
 
 /// The sizes of an image that was walked already.

@@ -44,6 +44,11 @@ pub struct Place {
     pub inode: u32,
 }
 
+/// Layers are counted from 1 where people read.
+pub fn layer_number(layer: u32) -> u32 {
+    layer.saturating_add(1)
+}
+
 /// Every layer of an image and the root filesystem that they make.
 pub struct Walk {
     layers: Vec<WalkedLayer>,

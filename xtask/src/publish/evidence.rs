@@ -12,7 +12,7 @@ use crate::{
     record::{
         capabilities::CapabilityRow,
         cost::CostRow,
-        exact::{BaseRow, LayerRow, SizeRow},
+        exact::{BaseRow, FileRow, LayerRow, SizeRow},
         limits::LimitRow,
         paths,
         row::Row,
@@ -31,6 +31,7 @@ pub struct Evidence {
     pub suites: Vec<Suite>,
     pub sizes: Vec<SizeRow>,
     pub layers: Vec<LayerRow>,
+    pub files: Vec<FileRow>,
     pub bases: Vec<BaseRow>,
     pub cost: Vec<CostRow>,
     /// What `cost` should be, by the sizes and prices of today; none without prices.
@@ -61,6 +62,9 @@ impl Evidence {
                 it.platform == *platform
             })?,
             layers: rows(paths::layers(&results), |it: &LayerRow| {
+                it.platform == *platform
+            })?,
+            files: rows(paths::files(&results), |it: &FileRow| {
                 it.platform == *platform
             })?,
             bases: rows(paths::bases(&results), |it: &BaseRow| {

@@ -7,7 +7,7 @@ use super::{
     capabilities::CapabilityRow,
     cell::{Capability, ErrorWord},
     cost::CostRow,
-    exact::{BaseRow, LayerRow, SizeRow},
+    exact::{BaseRow, FileRow, LayerRow, SizeRow},
     limits::LimitRow,
     row::{FieldInfo, Row},
     timings::{EnvironmentRow, NodeRow, ProofRow, SampleRow, StartRow},
@@ -39,6 +39,7 @@ fn dictionary() -> String {
     let files = [
         file::<SizeRow>("sizes.csv"),
         file::<LayerRow>("layers.csv"),
+        file::<FileRow>("files.csv"),
         file::<BaseRow>("bases.csv"),
         file::<CapabilityRow>("capabilities.csv"),
         file::<CostRow>("cost.csv"),
@@ -153,6 +154,7 @@ mod tests {
         let mut columns = BTreeSet::new();
         check::<SizeRow>(&mut columns);
         check::<LayerRow>(&mut columns);
+        check::<FileRow>(&mut columns);
         check::<BaseRow>(&mut columns);
         check::<CapabilityRow>(&mut columns);
         check::<CostRow>(&mut columns);

@@ -1,4 +1,4 @@
-//! The exact files: sizes, layers and bases. Their numbers have no spread; a
+//! The exact files: sizes, layers, largest files and bases. Their numbers have no spread; a
 //! row moves only when its inputs or what they build moved.
 
 use super::{
@@ -98,6 +98,28 @@ row! {
 }
 
 row! {
+    /// The ten largest files of every image's root filesystem.
+    FileRow, key (suite: String, variant: String, platform: String, rank: u64) {
+        /// One application with its Dockerfile variants.
+        suite: String,
+        /// One Dockerfile of the suite.
+        variant: String,
+        /// Operating system and architecture, as `linux/amd64`.
+        platform: String,
+        /// The file's place, the largest first; files of one size are in the order of their paths.
+        rank: u64,
+        /// The file's name; of hard links, the first. One that is no plain text has its bytes escaped.
+        path: String,
+        /// The file's part of the image's content bytes.
+        content_bytes: u64,
+        /// The layer that brought it, as in `layers.csv`.
+        layer: u64,
+        /// The inputs of the image, as in `sizes.csv`.
+        inputs: Option<Id>,
+    }
+}
+
+row! {
     /// What the bases weigh, beside what their publishers' images do.
     BaseRow, key (base: String, platform: String) {
         /// The reference, as a `FROM` line names it.
@@ -129,7 +151,20 @@ row! {
     }
 }
 
-of_variant!(SizeRow, LayerRow);
+of_variant!(SizeRow, LayerRow, FileRow);
+
+/// How many of an image's files have rows.
+pub const FILES_OF_IMAGE_MAX: usize = 10;
+
+/// An image's row and all that lie in other files: they speak of one build.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ImageRows {
+    pub size: SizeRow,
+    /// Lowest first.
+    pub layers: Vec<LayerRow>,
+    /// Largest first.
+    pub files: Vec<FileRow>,
+}
 
 /// The longest `created_by` that a layer row keeps: one line of a review.
 const CREATED_BY_CHARS_MAX: usize = 80;

@@ -8,8 +8,8 @@
 use super::{
     capabilities::CapabilityRow,
     cell::{ErrorWord, Id, Origin},
-    exact::{BaseRow, LayerRow, SizeRow},
-    row::{Row, columns},
+    exact::{BaseRow, FileRow, ImageRows, LayerRow, SizeRow},
+    row::{OfVariant, Row, columns},
     table::Table,
 };
 
@@ -116,39 +116,69 @@ pub fn offer<R: Exact>(table: &mut Table<R>, new: R) -> Outcome {
     }
 }
 
-/// Offers an image's row, and its layers with it: both files always speak of
-/// the same build.
+/// A row that comes and goes with the row of its image.
+pub trait OfImage: Row + OfVariant {
+    /// The inputs of the image.
+    fn inputs(&self) -> Option<&Id>;
+}
+
+impl OfImage for LayerRow {
+    fn inputs(&self) -> Option<&Id> {
+        self.inputs.as_ref()
+    }
+}
+
+impl OfImage for FileRow {
+    fn inputs(&self) -> Option<&Id> {
+        self.inputs.as_ref()
+    }
+}
+
+/// Offers an image's row, and its layers and files with it: all files of
+/// `results/` speak of the same build.
 pub fn offer_image(
     sizes: &mut Table<SizeRow>,
     layers: &mut Table<LayerRow>,
-    mut size: SizeRow,
-    mut new_layers: Vec<LayerRow>,
+    files: &mut Table<FileRow>,
+    mut image: ImageRows,
 ) -> Outcome {
-    if size.reproducible == Some(false) {
-        forget_digests(&mut size, &mut new_layers);
+    if image.size.reproducible == Some(false) {
+        forget_digests(&mut image);
     }
-    let of_image = |row: &LayerRow| {
-        (&row.suite, &row.variant, &row.platform) == (&size.suite, &size.variant, &size.platform)
-    };
-    let known = layers
-        .rows()
-        .any(|row| of_image(row) && row.inputs == size.inputs);
-    let failed = size.error.is_some();
-    let outcome = offer(sizes, size.clone());
-    if outcome.took_new() || (!known && !failed) {
-        layers.retain(|row| !of_image(row));
-        for row in new_layers {
-            layers.upsert(row);
-        }
-    }
+    let outcome = offer(sizes, image.size.clone());
+    follow(layers, &image.size, &outcome, image.layers);
+    follow(files, &image.size, &outcome, image.files);
     outcome
+}
+
+/// Whether the table knows the image as it is built of these inputs.
+pub fn has_rows_of<R: OfImage>(table: &Table<R>, image: &SizeRow) -> bool {
+    let inputs = image.inputs.as_ref();
+    table
+        .rows()
+        .any(|row| is_of(row, image) && row.inputs() == inputs)
+}
+
+/// Whether the row is about the image, of whatever inputs.
+pub fn is_of(row: &impl OfVariant, image: &SizeRow) -> bool {
+    (row.suite(), row.variant(), row.platform())
+        == (image.suite(), image.variant(), image.platform())
+}
+
+/// Puts the image's rows in, where its own row is new or they had been lost.
+fn follow<R: OfImage>(table: &mut Table<R>, image: &SizeRow, outcome: &Outcome, rows: Vec<R>) {
+    let were_lost = image.error.is_none() && !has_rows_of(table, image);
+    if outcome.took_new() || were_lost {
+        table.retain(|row| !is_of(row, image));
+        rows.into_iter().for_each(|row| table.upsert(row));
+    }
 }
 
 /// A digest that does not come out again is no fact about the inputs. Layers of
 /// the base keep theirs: nobody built them.
-fn forget_digests(size: &mut SizeRow, layers: &mut [LayerRow]) {
-    size.digest = None;
-    for layer in layers {
+fn forget_digests(image: &mut ImageRows) {
+    image.size.digest = None;
+    for layer in &mut image.layers {
         if layer.origin != Some(Origin::Base) {
             (layer.digest, layer.diff_id) = (None, None);
         }
@@ -262,6 +292,45 @@ mod tests {
         }
     }
 
+    fn file(rank: u64, inputs: &str) -> FileRow {
+        let layer = layer(1, inputs);
+        FileRow {
+            suite: layer.suite,
+            variant: layer.variant,
+            platform: layer.platform,
+            rank,
+            layer: layer.layer,
+            inputs: layer.inputs,
+            ..FileRow::default()
+        }
+    }
+
+    /// The files that speak of an image.
+    struct Results {
+        sizes: Table<SizeRow>,
+        layers: Table<LayerRow>,
+        files: Table<FileRow>,
+    }
+
+    impl Results {
+        fn new() -> Self {
+            Self {
+                sizes: sizes([]),
+                layers: Table::empty(Path::new("layers.csv")),
+                files: Table::empty(Path::new("files.csv")),
+            }
+        }
+
+        fn offer(&mut self, image: ImageRows) {
+            offer_image(&mut self.sizes, &mut self.layers, &mut self.files, image);
+        }
+
+        /// How many layers and files there are.
+        fn counts(&self) -> (usize, usize) {
+            (self.layers.rows().count(), self.files.rows().count())
+        }
+    }
+
     fn sizes(rows: impl IntoIterator<Item = SizeRow>) -> Table<SizeRow> {
         Table::of(Path::new("sizes.csv"), rows)
     }
@@ -369,7 +438,7 @@ mod tests {
 
     #[test]
     fn digests_that_do_not_repeat_are_not_recorded() {
-        let (mut sizes, mut layers) = (sizes([]), Table::empty(Path::new("layers.csv")));
+        let mut results = Results::new();
         let changing = SizeRow {
             reproducible: Some(false),
             ..size("a", 1)
@@ -380,30 +449,65 @@ mod tests {
             diff_id: Some(Digest::of("tar")),
             ..layer(number, "a")
         };
-        let both = vec![of(1, Origin::Base), of(2, Origin::App)];
-        offer_image(&mut sizes, &mut layers, changing, both);
-        assert_eq!(sizes.rows().next().unwrap().digest, None);
-        let known: Vec<bool> = layers.rows().map(|row| row.diff_id.is_some()).collect();
+        results.offer(ImageRows {
+            size: changing,
+            layers: vec![of(1, Origin::Base), of(2, Origin::App)],
+            files: Vec::new(),
+        });
+        assert_eq!(results.sizes.rows().next().unwrap().digest, None);
+        let layers = results.layers.rows();
+        let known: Vec<bool> = layers.map(|row| row.diff_id.is_some()).collect();
         assert_eq!(known, [true, false]);
     }
 
+    /// The rows of an image with so many layers and one file more than that.
+    fn image(inputs: &str, transfer: u64, layers: u64) -> ImageRows {
+        ImageRows {
+            size: size(inputs, transfer),
+            layers: (1..=layers).map(|number| layer(number, inputs)).collect(),
+            files: (1..=layers + 1).map(|rank| file(rank, inputs)).collect(),
+        }
+    }
+
     #[test]
-    fn layers_move_with_their_image_and_only_then() {
-        let mut sizes = sizes([]);
-        let mut layers = Table::empty(Path::new("layers.csv"));
-        let two = vec![layer(1, "a"), layer(2, "a")];
-        offer_image(&mut sizes, &mut layers, size("a", 1), two.clone());
-        assert_eq!(layers.rows().count(), 2);
-        // Kept: the committed layers stay, whatever the new build gave.
-        offer_image(&mut sizes, &mut layers, size("a", 1), vec![layer(1, "a")]);
-        assert_eq!(layers.rows().count(), 2);
-        // Lost from the file: they come back although the image is kept.
-        layers.retain(|_| false);
-        offer_image(&mut sizes, &mut layers, size("a", 1), two);
-        assert_eq!(layers.rows().count(), 2);
-        // Replaced: no layer of the old image is left over.
-        offer_image(&mut sizes, &mut layers, size("b", 2), vec![layer(1, "b")]);
-        assert_eq!(layers.rows().count(), 1);
-        assert_eq!(layers.rows().next().unwrap().inputs, id("b"));
+    fn layers_and_files_move_with_their_image_and_only_then() {
+        let mut results = Results::new();
+        results.offer(image("a", 1, 2));
+        assert_eq!(results.counts(), (2, 3));
+        // Kept: the committed rows stay, whatever the new build gave.
+        results.offer(image("a", 1, 1));
+        assert_eq!(results.counts(), (2, 3));
+        // Lost from a file: they come back although the image is kept.
+        results.layers.retain(|_| false);
+        results.offer(image("a", 1, 2));
+        assert_eq!(results.counts(), (2, 3));
+        results.files.retain(|_| false);
+        assert!(!has_rows_of(&results.files, &size("a", 1)));
+        results.offer(image("a", 1, 2));
+        assert_eq!(results.counts(), (2, 3));
+        // Replaced: nothing of the old image is left over.
+        results.offer(image("b", 2, 1));
+        assert_eq!(results.counts(), (1, 2));
+        assert_eq!(results.layers.rows().next().unwrap().inputs, id("b"));
+        assert_eq!(results.files.rows().next().unwrap().inputs, id("b"));
+    }
+
+    #[test]
+    fn what_failed_leaves_rows_of_the_same_inputs_and_of_no_others() {
+        let mut results = Results::new();
+        results.offer(image("a", 1, 2));
+        let failed = |inputs| ImageRows {
+            size: SizeRow {
+                error: Some(ErrorWord::BuildFailed),
+                transfer_bytes: None,
+                digest: None,
+                ..size(inputs, 1)
+            },
+            ..ImageRows::default()
+        };
+        results.offer(failed("a"));
+        assert_eq!(results.counts(), (2, 3));
+        results.offer(failed("b"));
+        assert_eq!(results.counts(), (0, 0));
     }
 }

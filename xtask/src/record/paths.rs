@@ -10,6 +10,10 @@ pub fn layers(results: &Path) -> PathBuf {
     results.join("layers.csv")
 }
 
+pub fn files(results: &Path) -> PathBuf {
+    results.join("files.csv")
+}
+
 pub fn bases(results: &Path) -> PathBuf {
     results.join("bases.csv")
 }

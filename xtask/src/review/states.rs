@@ -231,7 +231,8 @@ fn no_merge_base(root: &Path, mains: &[&str]) -> anyhow::Error {
     )
 }
 
-/// Whether a comparison reads the file that lies there in a project.
+/// Whether a comparison reads the file that lies there in a project. What follows
+/// from others is not read: costs, and the largest files of the layers.
 fn is_read(path: &str) -> bool {
     let parts: Vec<&str> = path.split('/').collect();
     matches!(
@@ -533,6 +534,7 @@ mod tests {
         }
         for path in [
             "results/cost.csv",
+            "results/files.csv",
             "results/m/samples/a.csv",
             "sizes.csv",
             "experiments/a",

@@ -5,11 +5,19 @@ use anyhow::{Context, Result};
 use super::state::{ImageRecord, Job, State, method};
 use crate::{
     bases::provide::Provided,
-    image::{Layout, sizes},
+    image::{
+        Layout, Walk,
+        distinct::{distinct_files, largest},
+        paths, sizes,
+        walk::layer_number,
+    },
     progress::Progress,
     record::{
         cell::{ErrorWord, Id, Origin},
-        exact::{BaseRow, LayerRow, SizeRow, difference_permille, one_line},
+        exact::{
+            BaseRow, FILES_OF_IMAGE_MAX, FileRow, ImageRows, LayerRow, SizeRow,
+            difference_permille, one_line,
+        },
         keep::{Outcome, offer, offer_image},
     },
 };
@@ -18,8 +26,7 @@ use crate::{
 #[derive(Default)]
 pub struct Counted {
     pub bases: Vec<BaseRow>,
-    /// Each image with its layers, lowest first.
-    pub images: Vec<(SizeRow, Vec<LayerRow>)>,
+    pub images: Vec<ImageRows>,
 }
 
 impl State {
@@ -32,9 +39,9 @@ impl State {
         for row in counted.bases {
             offer(&mut self.base_rows, row);
         }
-        for (size, layers) in counted.images {
-            let name = format!("{}/{}", size.suite, size.variant);
-            match offer_image(&mut self.sizes, &mut self.layers, size, layers) {
+        for image in counted.images {
+            let name = format!("{}/{}", image.size.suite, image.size.variant);
+            match offer_image(&mut self.sizes, &mut self.layers, &mut self.files, image) {
                 Outcome::Drifted(drifts) => {
                     for drift in drifts {
                         progress.note(format_args!(
@@ -71,7 +78,7 @@ impl State {
             step.advance(1);
         }
         for job in self.jobs() {
-            counted.images.push(self.size_rows(job)?);
+            counted.images.push(self.image_rows(job)?);
             step.advance(1);
         }
         step.done("counted");
@@ -125,7 +132,7 @@ impl State {
         crate::record::cell::Cell::parse(&provided.id)
     }
 
-    fn size_rows(&self, job: Job<'_>) -> Result<(SizeRow, Vec<LayerRow>)> {
+    fn image_rows(&self, job: Job<'_>) -> Result<ImageRows> {
         let row = self.named_row(job);
         let Some(record) = self.built(job) else {
             let error = self
@@ -133,22 +140,23 @@ impl State {
                 .get(&job.key())
                 .copied()
                 .unwrap_or(ErrorWord::BuildFailed);
-            return Ok((
-                SizeRow {
+            return Ok(ImageRows {
+                size: SizeRow {
                     error: Some(error),
                     ..row
                 },
-                Vec::new(),
-            ));
+                ..ImageRows::default()
+            });
         };
         let layout = Layout::open(&self.project.image(&job.suite.name, &job.variant.name))?;
         let base = self.base_of(job);
         let base_layers = base
             .map(|base| base.layout.leading_layers(base.layout.layers().len()))
             .unwrap_or_default();
-        let sizes = sizes::measure(&layout, &base_layers)
+        let (sizes, walk) = sizes::measure_walked(&layout, &base_layers)
             .with_context(|| format!("{}: cannot be counted", job.name()))?;
         let layers = layer_rows(&row, &layout, &sizes, &record);
+        let files = file_rows(&row, &walk);
         let size = SizeRow {
             transfer_bytes: Some(sizes.transfer_bytes),
             unpacked_bytes: Some(sizes.unpacked_bytes),
@@ -164,7 +172,11 @@ impl State {
             digest: Some(layout.digest().clone()),
             ..row
         };
-        Ok((size, layers))
+        Ok(ImageRows {
+            size,
+            layers,
+            files,
+        })
     }
 
     /// The columns that say what was built, whether or not it came out.
@@ -239,4 +251,55 @@ fn layer_rows(
             inputs: row.inputs.clone(),
         })
         .collect()
+}
+
+fn file_rows(row: &SizeRow, walk: &Walk) -> Vec<FileRow> {
+    let files = distinct_files(walk);
+    let ranked = (1..).zip(largest(&files, FILES_OF_IMAGE_MAX));
+    ranked
+        .map(|(rank, file)| FileRow {
+            suite: row.suite.clone(),
+            variant: row.variant.clone(),
+            platform: row.platform.clone(),
+            rank,
+            path: paths::absolute(file.path),
+            content_bytes: file.bytes,
+            layer: layer_number(file.place.layer).into(),
+            inputs: row.inputs.clone(),
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::image::{
+        testing::{Tar, image},
+        walk::walk,
+    };
+
+    #[test]
+    fn ten_files_have_rows_and_hard_links_are_one_of_them() {
+        let folder = tempfile::tempdir().unwrap();
+        let small = (0..12).fold(Tar::new(), |tar, at| tar.file(&format!("{at:02}"), [0; 5]));
+        let lower = small.finish();
+        let upper = Tar::new()
+            .file("a\nb", [0; 7])
+            .hardlink("link", "a\nb")
+            .finish();
+        let layout = image(folder.path(), &[lower, upper], json!({}));
+        let size = SizeRow {
+            variant: "slim".to_owned(),
+            ..SizeRow::default()
+        };
+        let rows = file_rows(&size, &walk(&layout, |_| false).unwrap());
+        let found = |row: &FileRow| (row.rank, row.path.clone(), row.content_bytes, row.layer);
+        assert_eq!(rows.len(), FILES_OF_IMAGE_MAX);
+        assert_eq!(found(&rows[0]), (1, r"/a\nb".to_owned(), 7, 2));
+        assert_eq!(found(&rows[1]), (2, "/00".to_owned(), 5, 1));
+        assert_eq!(found(&rows[9]), (10, "/08".to_owned(), 5, 1));
+        assert!(rows.iter().all(|row| row.variant == "slim"));
+    }
 }

@@ -31,7 +31,8 @@ use crate::{
         capabilities::CapabilityRow,
         cell::{ErrorWord, Id},
         cost::CostRow,
-        exact::{BaseRow, LayerRow, SizeRow},
+        exact::{BaseRow, FileRow, LayerRow, SizeRow},
+        keep::has_rows_of,
         paths,
         session::Unit,
         table::Table,
@@ -67,6 +68,7 @@ pub struct State {
     pub builder_id: Option<String>,
     pub sizes: Table<SizeRow>,
     pub layers: Table<LayerRow>,
+    pub files: Table<FileRow>,
     pub base_rows: Table<BaseRow>,
     pub capabilities: Table<CapabilityRow>,
     /// What bytes cost, where the project states it.
@@ -137,6 +139,7 @@ impl State {
             builder_id: known_builder_id(project, &step.lab),
             sizes: Table::load(&paths::sizes(&results))?,
             layers: Table::load(&paths::layers(&results))?,
+            files: Table::load(&paths::files(&results))?,
             base_rows: Table::load(&paths::bases(&results))?,
             capabilities: Table::load(&paths::capabilities(&results))?,
             prices: Prices::load(project)?,
@@ -308,6 +311,7 @@ impl State {
         )
     }
 
+    /// Whether a variant has no row of today's inputs, or lacks what comes with it.
     pub fn row_is_missing(&self, job: Job<'_>) -> bool {
         let key = (
             job.suite.name.clone(),
@@ -317,7 +321,14 @@ impl State {
         let inputs = self.inputs(job).as_ref().map(Id::from);
         self.sizes
             .get(&key)
-            .is_none_or(|row| row.error.is_some() || row.inputs != inputs)
+            .is_none_or(|row| row.error.is_some() || row.inputs != inputs || self.lacks_parts(row))
+    }
+
+    /// Whether layers or files that the image has are not in their tables.
+    fn lacks_parts(&self, image: &SizeRow) -> bool {
+        let has_any = |count: Option<u64>| count.is_some_and(|it| it > 0);
+        (has_any(image.layers) && !has_rows_of(&self.layers, image))
+            || (has_any(image.files) && !has_rows_of(&self.files, image))
     }
 
     /// The table's lines for what was selected.
@@ -394,6 +405,7 @@ impl State {
         };
         self.sizes.remove_undeclared(&platform, is_declared);
         self.layers.remove_undeclared(&platform, is_declared);
+        self.files.remove_undeclared(&platform, is_declared);
         self.capabilities.remove_undeclared(&platform, is_declared);
         let bases = &self.bases;
         self.base_rows.retain(|row| {
@@ -408,6 +420,7 @@ impl State {
         let saved = [
             (self.sizes.save()?, self.sizes.path().to_owned()),
             (self.layers.save()?, self.layers.path().to_owned()),
+            (self.files.save()?, self.files.path().to_owned()),
             (self.base_rows.save()?, self.base_rows.path().to_owned()),
             (
                 self.capabilities.save()?,
@@ -428,6 +441,7 @@ impl State {
         let files = [
             (self.sizes.path(), self.sizes.has_moved()?),
             (self.layers.path(), self.layers.has_moved()?),
+            (self.files.path(), self.files.has_moved()?),
             (self.base_rows.path(), self.base_rows.has_moved()?),
             (self.capabilities.path(), self.capabilities.has_moved()?),
             (cost.path(), cost.has_moved()?),

@@ -17,8 +17,8 @@ use crate::{
     project::Project,
     record::{
         cell::{Cell as _, Id, Origin},
-        exact::{BaseRow, LayerRow, SizeRow},
-        keep::{Drift, Exact as _, drifts},
+        exact::{BaseRow, FILES_OF_IMAGE_MAX, FileRow, ImageRows, LayerRow, SizeRow},
+        keep::{Drift, Exact as _, drifts, is_of},
         row::Row as _,
         table::Table,
     },
@@ -55,6 +55,7 @@ const OF_LAYER: &[&str] = &[
     "digest",
     "diff_id",
 ];
+const OF_FILE: &[&str] = &["path", "content_bytes", "layer"];
 const OF_BASE: &[&str] = &[
     "source",
     "transfer_bytes",
@@ -117,6 +118,7 @@ pub fn run(project: &Project, options: &cli::Verify) -> Result<ExitCode> {
 struct Committed<'a> {
     sizes: &'a Table<SizeRow>,
     layers: &'a Table<LayerRow>,
+    files: &'a Table<FileRow>,
     bases: &'a Table<BaseRow>,
     lock: &'a Lock,
 }
@@ -143,6 +145,7 @@ impl<'a> Committed<'a> {
         Self {
             sizes: &state.sizes,
             layers: &state.layers,
+            files: &state.files,
             bases: &state.base_rows,
             lock: &state.lock,
         }
@@ -157,11 +160,11 @@ impl<'a> Committed<'a> {
                 Some(finding) => report.findings.push(finding),
             }
         }
-        for (image, layers) in &built.images {
-            match self.image(image, layers, lock) {
+        for image in &built.images {
+            match self.image(image, lock) {
                 None => {
                     report.images += 1;
-                    report.layers += layers.len();
+                    report.layers += image.layers.len();
                 }
                 Some(finding) => report.findings.push(finding),
             }
@@ -182,18 +185,20 @@ impl<'a> Committed<'a> {
         })
     }
 
-    fn image(&self, built: &SizeRow, layers: &[LayerRow], lock: &Lock) -> Option<Finding> {
+    fn image(&self, image: &ImageRows, lock: &Lock) -> Option<Finding> {
+        let built = &image.size;
         let name = format!("{}/{}", built.suite, built.variant);
         let Some(committed) = self.sizes.get(&built.key()) else {
             return Some(Finding::without_row(name, "sizes.csv"));
         };
         let mut drifts = of_image(committed, built);
         if drifts.is_empty() {
-            // Of an image that moved the layers have moved, too.
-            let of_layers = layers
-                .iter()
-                .flat_map(|layer| self.of_layer(committed, layer));
-            drifts = of_layers.collect();
+            // Of an image that moved the layers and files have moved, too.
+            let layers = image.layers.iter();
+            drifts = layers
+                .flat_map(|layer| self.of_layer(committed, layer))
+                .chain(self.of_files(committed, &image.files))
+                .collect();
         }
         (!drifts.is_empty()).then(|| Finding {
             name,
@@ -205,21 +210,47 @@ impl<'a> Committed<'a> {
     fn of_layer(&self, image: &SizeRow, built: &LayerRow) -> Vec<Drift> {
         let name = format!("layer {}", built.layer);
         let Some(committed) = self.layers.get(&built.key()) else {
-            return vec![Drift {
-                column: name,
-                committed: String::new(),
-                measured: "a layer".to_owned(),
-            }];
+            return vec![only_one(name, "", "a layer")];
         };
         let repeats = image.repeats() || committed.origin == Some(Origin::Base);
         let compared = if repeats { OF_LAYER } else { CONTENT_OF_LAYER };
-        among(drifts(committed, built), compared)
-            .into_iter()
-            .map(|drift| Drift {
-                column: format!("{name} {}", drift.column),
-                ..drift
-            })
+        within(&name, among(drifts(committed, built), compared))
+    }
+
+    fn of_files(&self, image: &SizeRow, built: &[FileRow]) -> Vec<Drift> {
+        let committed = self.files.rows().filter(|row| is_of(*row, image));
+        if !image.repeats() {
+            return committed
+                .filter(|row| self.is_of_base(row))
+                .flat_map(|row| of_base_file(row, built))
+                .collect();
+        }
+        let surplus = committed.filter(|row| row.rank > built.len() as u64);
+        built
+            .iter()
+            .flat_map(|file| self.of_file(file))
+            .chain(surplus.map(|row| only_one(file_name(row), &row.path, "")))
             .collect()
+    }
+
+    fn of_file(&self, built: &FileRow) -> Vec<Drift> {
+        match self.files.get(&built.key()) {
+            Some(committed) => within(&file_name(built), among(drifts(committed, built), OF_FILE)),
+            None => vec![only_one(file_name(built), "", &built.path)],
+        }
+    }
+
+    /// Whether a layer of the base brought the file.
+    fn is_of_base(&self, file: &FileRow) -> bool {
+        let FileRow {
+            suite,
+            variant,
+            platform,
+            layer,
+            ..
+        } = file.clone();
+        let layer = self.layers.get(&(suite, variant, platform, layer));
+        layer.is_some_and(|layer| layer.origin == Some(Origin::Base))
     }
 
     fn why_image(&self, committed: &SizeRow, built: &SizeRow, lock: &Lock) -> String {
@@ -283,6 +314,43 @@ fn of_image(committed: &SizeRow, built: &SizeRow) -> Vec<Drift> {
         CONTENT_OF_IMAGE
     };
     among(drifts(committed, built), compared)
+}
+
+/// What of a file can repeat where others change: that it is among the largest,
+/// though in another place, and what it is.
+fn of_base_file(committed: &FileRow, built: &[FileRow]) -> Vec<Drift> {
+    let name = file_name(committed);
+    if let Some(file) = built.iter().find(|file| file.path == committed.path) {
+        return within(&name, among(drifts(committed, file), OF_FILE));
+    }
+    let is_larger = |least: &FileRow| committed.content_bytes > least.content_bytes;
+    let has_a_place = built.len() < FILES_OF_IMAGE_MAX || built.last().is_some_and(is_larger);
+    has_a_place
+        .then(|| only_one(name, &committed.path, ""))
+        .into_iter()
+        .collect()
+}
+
+fn file_name(row: &FileRow) -> String {
+    format!("file {}", row.rank)
+}
+
+/// What only one of the sides has.
+fn only_one(name: String, committed: &str, built: &str) -> Drift {
+    Drift {
+        column: name,
+        committed: committed.to_owned(),
+        measured: built.to_owned(),
+    }
+}
+
+/// The drifts of one of an image's layers or files, with its name.
+fn within(name: &str, drifts: Vec<Drift>) -> Vec<Drift> {
+    let named = drifts.into_iter().map(|drift| Drift {
+        column: format!("{name} {}", drift.column),
+        ..drift
+    });
+    named.collect()
 }
 
 fn among(mut drifts: Vec<Drift>, columns: &[&str]) -> Vec<Drift> {
@@ -405,6 +473,23 @@ mod tests {
         }
     }
 
+    fn file(rank: u64, path: &str, content_bytes: u64) -> FileRow {
+        FileRow {
+            suite: "gin".to_owned(),
+            variant: "slim".to_owned(),
+            platform: AMD64.to_owned(),
+            rank,
+            path: path.to_owned(),
+            content_bytes,
+            layer: 1,
+            ..FileRow::default()
+        }
+    }
+
+    fn files() -> Vec<FileRow> {
+        vec![file(1, "/lib", 40), file(2, "/app", 20)]
+    }
+
     fn base(lock: &Lock) -> BaseRow {
         let name: ImageName = BASE.parse().unwrap();
         BaseRow {
@@ -429,6 +514,7 @@ mod tests {
     struct Made {
         sizes: Table<SizeRow>,
         layers: Table<LayerRow>,
+        files: Table<FileRow>,
         bases: Table<BaseRow>,
         lock: Lock,
     }
@@ -443,6 +529,7 @@ mod tests {
             Self {
                 sizes: table([size]),
                 layers: table([layer()]),
+                files: table(files()),
                 bases: table([base(&lock)]),
                 lock,
             }
@@ -450,15 +537,25 @@ mod tests {
 
         /// What is said when these are built.
         fn said(&self, size: SizeRow, layer: LayerRow, base: BaseRow, lock: &Lock) -> String {
+            let image = ImageRows {
+                size,
+                layers: vec![layer],
+                files: files(),
+            };
+            self.said_of_rows(image, base, lock)
+        }
+
+        fn said_of_rows(&self, image: ImageRows, base: BaseRow, lock: &Lock) -> String {
             let committed = Committed {
                 sizes: &self.sizes,
                 layers: &self.layers,
+                files: &self.files,
                 bases: &self.bases,
                 lock: &self.lock,
             };
             let counted = Counted {
                 bases: vec![base],
-                images: vec![(size, vec![layer])],
+                images: vec![image],
             };
             committed.held_against(&counted, lock).to_string()
         }
@@ -466,6 +563,16 @@ mod tests {
         /// What is said when the image alone came out otherwise.
         fn said_of(&self, size: SizeRow) -> String {
             self.said(size, layer(), base(&self.lock), &self.lock)
+        }
+
+        /// What is said when the image's files alone came out otherwise.
+        fn said_of_files(&self, files: Vec<FileRow>) -> String {
+            let image = ImageRows {
+                size: self.sizes.rows().next().unwrap().clone(),
+                layers: self.layers.rows().cloned().collect(),
+                files,
+            };
+            self.said_of_rows(image, base(&self.lock), &self.lock)
         }
     }
 
@@ -597,6 +704,58 @@ mod tests {
             said.contains("  layer 1: committed nothing, built a layer\n"),
             "{said}"
         );
+    }
+
+    #[test]
+    fn a_file_that_was_edited_is_lacking_or_is_too_many_is_found_although_the_image_agrees() {
+        let made = Made::of(size());
+        let said = made.said_of_files(vec![file(1, "/lib", 40), file(2, "/other", 21)]);
+        insta::assert_snapshot!(said, @"
+        gin/slim
+          file 2 path: committed /app, built /other
+          file 2 content_bytes: committed 20, built 21
+          no input drifted: the build does not repeat
+        0 images, 0 layers and 1 base came out as committed
+        ");
+        let said = made.said_of_files([files(), vec![file(3, "/etc", 1)]].concat());
+        assert!(
+            said.contains("  file 3: committed nothing, built /etc\n"),
+            "{said}"
+        );
+        let said = made.said_of_files(files()[..1].to_vec());
+        assert!(
+            said.contains("  file 2: committed /app, built nothing\n"),
+            "{said}"
+        );
+    }
+
+    #[test]
+    fn of_a_build_that_does_not_repeat_the_files_of_the_base_are_compared_wherever_they_stand() {
+        let mut made = Made::of(SizeRow {
+            reproducible: Some(false),
+            ..size()
+        });
+        // The layer is the Dockerfile's: any of its files may change.
+        let said = made.said_of_files(vec![file(1, "/log", 41)]);
+        assert!(said.starts_with("1 image, "), "{said}");
+        made.layers.upsert(LayerRow {
+            origin: Some(Origin::Base),
+            ..layer()
+        });
+        let said = made.said_of_files([vec![file(1, "/log", 41)], files()].concat());
+        assert!(said.starts_with("1 image, "), "{said}");
+        let said = made.said_of_files(vec![file(1, "/app", 21)]);
+        insta::assert_snapshot!(said, @"
+        gin/slim
+          file 1: committed /lib, built nothing
+          file 2 content_bytes: committed 20, built 21
+          no input drifted: the build does not repeat
+        0 images, 0 layers and 1 base came out as committed
+        ");
+        // Ten that are larger leave it no place.
+        let larger: Vec<FileRow> = (1..=10).map(|rank| file(rank, "/log", 50 - rank)).collect();
+        let said = made.said_of_files(larger);
+        assert!(said.starts_with("1 image, "), "{said}");
     }
 
     #[test]

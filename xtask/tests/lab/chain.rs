@@ -13,7 +13,7 @@ use xtask::{
     digest::Digest,
     record::{
         cell::Capability,
-        exact::{LayerRow, SizeRow},
+        exact::{FILES_OF_IMAGE_MAX, FileRow, LayerRow, SizeRow},
     },
     suite::{self, Selection, Suite},
 };
@@ -63,6 +63,7 @@ pub fn every_variant_has_its_rows() -> Result<()> {
     );
     let sandbox = &chain.sandbox;
     let (sizes, layers, bases) = (sandbox.sizes()?, sandbox.layers()?, sandbox.bases()?);
+    let files = sandbox.files()?;
     let (node, start) = (sandbox.node()?, sandbox.start()?);
     let capabilities = sandbox.capabilities()?;
     let known: BTreeSet<_> = bases.rows().map(|row| row.base.clone()).collect();
@@ -75,6 +76,14 @@ pub fn every_variant_has_its_rows() -> Result<()> {
         ensure!(
             size.error.is_none() && size.layers == Some(counted.count() as u64),
             "sizes.csv and layers.csv disagree on {name}: {size:?}"
+        );
+        let files = files.rows().filter(|row| is_it(&row.suite, &row.variant));
+        let (count, bytes) = files.fold((0, 0), |(count, bytes), row| {
+            (count + 1, bytes + row.content_bytes)
+        });
+        ensure!(
+            (1..=FILES_OF_IMAGE_MAX).contains(&count) && Some(bytes) <= size.content_bytes,
+            "{name}: {count} of its files have {bytes} bytes: {size:?}"
         );
         for image in variant.images.images() {
             let image = image.context_key();
@@ -153,7 +162,7 @@ pub fn contexts_hold_sources_only() -> Result<()> {
 pub fn building_again_gives_the_same_rows() -> Result<()> {
     const AGAIN: [&str; 2] = ["axum/scratch", "gin/scratch"];
     let sandbox = &chain()?.sandbox;
-    let rows = || -> Result<(Vec<SizeRow>, Vec<LayerRow>)> {
+    let rows = || -> Result<(Vec<SizeRow>, Vec<LayerRow>, Vec<FileRow>)> {
         let is_one = |suite: &str, variant: &str| AGAIN.contains(&&*format!("{suite}/{variant}"));
         let (sizes, layers) = (sandbox.sizes()?, sandbox.layers()?);
         let sizes = sizes.rows().filter(|row| is_one(&row.suite, &row.variant));
@@ -163,10 +172,19 @@ pub fn building_again_gives_the_same_rows() -> Result<()> {
             buildkit_transfer_bytes: None,
             ..row
         });
-        Ok((sizes.cloned().collect(), layers.collect()))
+        let files = sandbox.files()?;
+        let files = files.rows().filter(|row| is_one(&row.suite, &row.variant));
+        Ok((
+            sizes.cloned().collect(),
+            layers.collect(),
+            files.cloned().collect(),
+        ))
     };
     let before = rows()?;
-    ensure!(before.0.len() == AGAIN.len(), "{before:?}");
+    ensure!(
+        before.0.len() == AGAIN.len() && !before.2.is_empty(),
+        "{before:?}"
+    );
     for folder in ["target/lab/images", "target/lab/contexts", "results"] {
         let (from, aside) = (
             sandbox.path(folder),

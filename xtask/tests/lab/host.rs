@@ -14,7 +14,7 @@ use anyhow::{Context, Result, ensure};
 use xtask::{
     digest::Digest,
     engine::{DataRoot, Lab, LabEngine, Lock, Role, Store},
-    record::exact::{BaseRow, LayerRow, SizeRow},
+    record::exact::{BaseRow, FileRow, LayerRow, SizeRow},
     shell,
 };
 
@@ -198,7 +198,7 @@ pub fn archive(sandbox: &Sandbox) -> Result<Vec<u8>> {
     Ok(tar.into_inner()?.finish()?)
 }
 
-type Rows = (Vec<SizeRow>, Vec<LayerRow>, Vec<BaseRow>);
+type Rows = (Vec<SizeRow>, Vec<LayerRow>, Vec<FileRow>, Vec<BaseRow>);
 
 fn rows(sandbox: &Sandbox) -> Result<Rows> {
     let layers = sandbox.layers()?;
@@ -210,6 +210,7 @@ fn rows(sandbox: &Sandbox) -> Result<Rows> {
     Ok((
         sandbox.sizes()?.rows().cloned().collect(),
         layers.collect(),
+        sandbox.files()?.rows().cloned().collect(),
         sandbox.bases()?.rows().cloned().collect(),
     ))
 }

@@ -18,7 +18,7 @@ use xtask::{
     project::Project,
     record::{
         capabilities::CapabilityRow,
-        exact::{BaseRow, LayerRow, SizeRow},
+        exact::{BaseRow, FileRow, LayerRow, SizeRow},
         paths,
         table::Table,
         timings::{NodeRow, StartRow},
@@ -147,6 +147,10 @@ impl Sandbox {
 
     pub fn layers(&self) -> Result<Table<LayerRow>> {
         Table::load(&paths::layers(&self.results()))
+    }
+
+    pub fn files(&self) -> Result<Table<FileRow>> {
+        Table::load(&paths::files(&self.results()))
     }
 
     pub fn bases(&self) -> Result<Table<BaseRow>> {

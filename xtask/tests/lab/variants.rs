@@ -3,31 +3,29 @@
 use anyhow::{Context, Result, ensure};
 use xtask::record::cell::ErrorWord;
 
-use crate::{chain, tiny};
+use crate::{
+    chain,
+    sandbox::{Sandbox, remove},
+    tiny,
+};
 
 pub fn a_new_variant_moves_no_other() -> Result<()> {
     let sandbox = tiny::sandbox("variants")?;
     tiny::add(&sandbox, "at-once", &tiny::dockerfile(""))?;
     sandbox.run(&["size"])?.expect(0)?;
-    let before = (
-        sandbox.read("results/sizes.csv")?,
-        sandbox.read("results/layers.csv")?,
-    );
+    let before = exact(&sandbox)?;
 
     tiny::add(&sandbox, "later", &tiny::dockerfile("listen_after_ms=1"))?;
     sandbox.run(&["size"])?.expect(0)?;
-    let after = (
-        sandbox.read("results/sizes.csv")?,
-        sandbox.read("results/layers.csv")?,
-    );
-    for (before, after) in [(&before.0, &after.0), (&before.1, &after.1)] {
+    let after = exact(&sandbox)?;
+    for (before, after) in before.iter().zip(&after) {
         // Sorted by name, the new row comes last.
         let new = after
             .strip_prefix(before.as_str())
             .with_context(|| format!("older rows moved:\n{before}\nbecame\n{after}"))?;
         ensure!(new.starts_with("tiny,later,"), "the new rows are\n{new}");
     }
-    ensure!(sandbox.sizes()?.rows().count() == 2, "{}", after.0);
+    ensure!(sandbox.sizes()?.rows().count() == 2, "{}", after[0]);
 
     let before = chain::state(&sandbox)?;
     let suite = "experiments/tiny/suite.toml";
@@ -37,7 +35,34 @@ pub fn a_new_variant_moves_no_other() -> Result<()> {
     ensure!(run.stdout.contains("nothing was written"), "{}", run.said());
     let moved = chain::differences(&before, &chain::state(&sandbox)?);
     ensure!(moved == [sandbox.path(suite)], "it moved {moved:?}");
-    the_workspaces_own_dependencies_move_nothing(&sandbox)
+    the_workspaces_own_dependencies_move_nothing(&sandbox)?;
+    what_is_lost_beside_the_sizes_comes_back(&sandbox)
+}
+
+fn what_is_lost_beside_the_sizes_comes_back(sandbox: &Sandbox) -> Result<()> {
+    let before = exact(sandbox)?;
+    for name in ["layers", "files"] {
+        let file = format!("results/{name}.csv");
+        remove(&sandbox.path(&file))?;
+        let run = sandbox.run(&["size"])?.expect(0)?;
+        ensure!(
+            run.stdout.ends_with(&format!("wrote {file}\n")),
+            "{}",
+            run.said()
+        );
+    }
+    // What BuildKit packed is remembered beside the image.
+    let after = exact(sandbox)?;
+    ensure!(before == after, "{before:#?}\nbecame\n{after:#?}");
+    Ok(())
+}
+
+fn exact(sandbox: &Sandbox) -> Result<[String; 3]> {
+    Ok([
+        sandbox.read("results/sizes.csv")?,
+        sandbox.read("results/layers.csv")?,
+        sandbox.read("results/files.csv")?,
+    ])
 }
 
 /// What does not repeat is said with the path, and has no digest.
@@ -62,7 +87,7 @@ pub fn a_build_that_writes_the_time_is_not_reproducible() -> Result<()> {
 }
 
 /// Sources of other programs in the same checkout are no part of any image.
-fn the_workspaces_own_dependencies_move_nothing(sandbox: &crate::sandbox::Sandbox) -> Result<()> {
+fn the_workspaces_own_dependencies_move_nothing(sandbox: &Sandbox) -> Result<()> {
     for (path, text) in [
         (
             "Cargo.lock",

@@ -40,6 +40,17 @@ pub fn it_finds_what_drifted_and_writes_nothing() -> Result<()> {
     ensure!(run.stdout.starts_with(&said), "{}", run.said());
     sandbox.write("results/sizes.csv", &committed.0)?;
 
+    let files = committed.2.replacen(",/server,", ",/other,", 1);
+    sandbox.write("results/files.csv", files)?;
+    let run = sandbox.run(&["verify", "tiny/one"])?.expect(1)?;
+    ensure!(
+        run.stdout
+            .starts_with("tiny/one\n  file 1 path: committed /other, built /server\n"),
+        "{}",
+        run.said()
+    );
+    sandbox.write("results/files.csv", &committed.2)?;
+
     let row = committed.0.lines().find(|line| line.contains(",one,"));
     let gone = row.unwrap_or_default().replace("one", "gone");
     sandbox.write("results/sizes.csv", format!("{}{gone}\n", committed.0))?;
@@ -71,9 +82,10 @@ pub fn it_finds_what_drifted_and_writes_nothing() -> Result<()> {
     Ok(())
 }
 
-fn exact(sandbox: &Sandbox) -> Result<(String, String)> {
+fn exact(sandbox: &Sandbox) -> Result<(String, String, String)> {
     Ok((
         sandbox.read("results/sizes.csv")?,
         sandbox.read("results/layers.csv")?,
+        sandbox.read("results/files.csv")?,
     ))
 }

@@ -105,6 +105,13 @@ pub fn a_variant_opens_by_click(chromium: &Chromium, page: &Path) {
     ] {
         assert!(seen.contains(part), "no {part} in {seen}");
     }
+    let file = "document.querySelector(\"[id='gin/scratch'] .files tbody tr\")";
+    assert!(browser.holds(&format!("{file}.checkVisibility()")));
+    let file = browser.text(&format!("{file}.innerText"));
+    assert!(
+        file.starts_with("/main\t") && file.contains(" MB\t"),
+        "{file}"
+    );
     // Closed again, the same link opens it again.
     browser.click("details[id='gin/scratch'] summary");
     assert!(browser.holds("!document.getElementById('gin/scratch').open"));
@@ -161,6 +168,11 @@ pub fn a_phone_is_wide_enough(chromium: &Chromium, page: &Path) {
              && it.getBoundingClientRect().right > innerWidth + 0.5).map((it) => it.outerHTML.slice(0, 120))",
         );
         assert_eq!((width, widest), (json!(PHONE), json!([])), "{language}");
+        let sideways = browser.see(
+            "[...document.querySelectorAll('.files')].map((it) => it.closest('.scroll')) \
+             .filter((it) => it.scrollWidth > it.clientWidth).map((it) => it.innerText)",
+        );
+        assert_eq!(sideways, json!([]), "paths wrap, {language}");
     }
     browser.close();
 }

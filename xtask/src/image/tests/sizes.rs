@@ -9,9 +9,11 @@ use crate::{
     digest::Digest,
     image::{
         Codec,
+        distinct::{distinct_files, largest},
+        paths,
         sizes::{Sizes, measure},
         testing::{Tar, gzip, image, pack, packed_image},
-        walk::How,
+        walk::{How, layer_number, walk},
     },
 };
 
@@ -102,6 +104,43 @@ fn a_known_image_has_the_sizes_that_a_pencil_finds() {
     let app = sizes.app.unwrap();
     assert_eq!((app.path.as_str(), app.bytes), ("/srv/app", 100));
     assert_eq!(app.sha256, Digest::of([b'A'; 100]));
+}
+
+#[test]
+fn the_largest_files_of_a_known_image_are_those_that_are_left() {
+    let folder = tempfile::tempdir().unwrap();
+    let top = Tar::new()
+        .file("z", [b'z'; 100])
+        .file("a\tb", [b'a'; 10])
+        .finish();
+    let layout = image(folder.path(), &[lower(), upper(), top], json!({}));
+    let walk = walk(&layout, |_| false).unwrap();
+    let files = distinct_files(&walk);
+    let found = |limit| -> Vec<_> {
+        let files = largest(&files, limit).into_iter();
+        files
+            .map(|it| {
+                let layer = layer_number(it.place.layer);
+                (paths::absolute(it.path), it.bytes, layer, it.names)
+            })
+            .collect()
+    };
+    let all = [
+        ("/sparse", SPARSE_BYTES, 2, 1),
+        // Of one size: in the order of their paths.
+        ("/srv/app", 100, 2, 1),
+        ("/z", 100, 3, 1),
+        // Its first name was deleted.
+        ("/bin/tool-too", 17, 1, 1),
+        (r"/a\tb", 10, 3, 1),
+        ("/etc/b", 10, 1, 1),
+        // Overwritten: the upper one.
+        ("/etc/a", 6, 2, 1),
+        ("/opaque/z", 3, 2, 1),
+    ];
+    let all = all.map(|(path, bytes, layer, names)| (path.to_owned(), bytes, layer, names));
+    assert_eq!(found(10), all);
+    assert_eq!(found(2), all[..2]);
 }
 
 #[test]

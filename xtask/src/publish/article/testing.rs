@@ -26,6 +26,7 @@ pub fn evidence() -> Evidence {
             size("scratch", 6_172_901, 0, 1),
             size("single-stage", 447_114_539, 301_829_578, 12),
         ],
+        files: Vec::new(),
         layers: Vec::new(),
         bases: vec![base()],
         cost: vec![cost("scratch", 166_720), cost("single-stage", 6_734_914)],

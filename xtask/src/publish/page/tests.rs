@@ -120,6 +120,41 @@ fn every_variant_is_there_with_its_layers() {
     );
 }
 
+/// Path, bytes and layer of the files in a variant's details.
+fn files_of(tree: &roxmltree::Document<'_>, name: &str) -> Vec<[String; 3]> {
+    let mut all = tree.descendants();
+    let details = all.find(|it| it.attribute("id") == Some(name)).unwrap();
+    let mut inside = details.descendants();
+    let table = inside.find(|it| it.attribute("class") == Some("files"));
+    let table = table.unwrap_or_else(|| panic!("{name} shows no files"));
+    let paths = table.descendants().filter(|it| it.has_tag_name("code"));
+    let files = paths.map(|path| {
+        let line = path.parent().unwrap().parent().unwrap();
+        let cells: Vec<_> = line.children().filter(|it| it.is_element()).collect();
+        let bytes = cells[1].attribute("data-value");
+        [path.text(), bytes, cells[2].text()].map(|it| it.unwrap().to_owned())
+    });
+    files.collect()
+}
+
+#[test]
+fn every_variant_shows_its_largest_files() {
+    let evidence = fit_evidence();
+    let page = markup(&page_of(&evidence));
+    let tree = tree(&page);
+    assert!(!evidence.files.is_empty());
+    for size in &evidence.sizes {
+        let name = format!("{}/{}", size.suite, size.variant);
+        let rows = evidence.files.iter();
+        let rows = rows.filter(|it| (&it.suite, &it.variant) == (&size.suite, &size.variant));
+        let rows = rows.map(|it| {
+            let (bytes, layer) = (it.content_bytes.to_string(), it.layer.to_string());
+            [it.path.clone(), bytes, layer]
+        });
+        assert_eq!(files_of(&tree, &name), rows.collect::<Vec<_>>(), "{name}");
+    }
+}
+
 #[test]
 fn what_others_wrote_is_text_and_nothing_else() {
     const EVIL: &str = "</script><img src=x onerror=alert(1)>'\"&amp;";
@@ -127,6 +162,7 @@ fn what_others_wrote_is_text_and_nothing_else() {
     evidence.suites[0].title = EVIL.to_owned();
     evidence.suites[0].variants[0].reason = EVIL.to_owned();
     evidence.layers[0].created_by = EVIL.to_owned();
+    evidence.files[0].path = EVIL.to_owned();
     for row in &mut evidence.bases {
         row.note = EVIL.to_owned();
     }
@@ -150,8 +186,9 @@ fn rows_that_are_missing_leave_a_dash() {
     evidence.start.clear();
     evidence.sizes.retain(|it| it.variant != "scratch");
     evidence.cost.clear();
+    evidence.files.clear();
     let page = page_of(&evidence);
-    assert!(page.contains("<td class=\"n \">–</td>"));
+    assert!(page.contains("<td class=\"n \">–</td>") && !page.contains("<table class=\"files\">"));
     let bare = render(&evidence, None, &Charts::default(), true).unwrap();
     assert!(bare.contains("class=\"draft\"") && !bare.contains("id=\"controls\""));
 }

@@ -1,5 +1,5 @@
 //! One variant in detail: what it is for, what it stands on, what it weighs,
-//! its layers and the phases of its start.
+//! its layers, its largest files and the phases of its start.
 
 use serde::Serialize;
 
@@ -8,7 +8,7 @@ use crate::{
     publish::{Evidence, Lang, article::capability_name},
     record::{
         cell::{Capability, ErrorWord},
-        exact::{LayerRow, SizeRow},
+        exact::{FileRow, LayerRow, SizeRow},
         timings::{NodeRow, Phase, StartRow},
     },
     suite::{Suite, Variant},
@@ -60,6 +60,7 @@ pub struct Details {
     digest: String,
     app_sha256: String,
     layers: Vec<Layer>,
+    largest_files: Vec<LargeFile>,
     columns: Vec<Column>,
     phases: Vec<Line>,
     capabilities: Vec<Ability>,
@@ -81,6 +82,13 @@ struct Layer {
     transfer: Cell,
     unpacked: Cell,
     files: Cell,
+}
+
+#[derive(Debug, Serialize)]
+struct LargeFile {
+    path: String,
+    bytes: Cell,
+    layer: u64,
 }
 
 /// A scenario, and who measured it.
@@ -139,6 +147,7 @@ impl Details {
                 .map(ToString::to_string)
                 .unwrap_or_default(),
             layers: layers(evidence, suite, name),
+            largest_files: largest_files(evidence, suite, name),
             phases: lines(&columns),
             columns,
             capabilities: capabilities(evidence, suite, name),
@@ -188,6 +197,18 @@ fn layers(evidence: &Evidence, suite: &str, variant: &str) -> Vec<Layer> {
         .filter(of_variant)
         .map(layer)
         .collect()
+}
+
+fn largest_files(evidence: &Evidence, suite: &str, variant: &str) -> Vec<LargeFile> {
+    let of_variant =
+        |row: &&FileRow| (row.suite.as_str(), row.variant.as_str()) == (suite, variant);
+    let file = |row: &FileRow| LargeFile {
+        path: row.path.clone(),
+        bytes: Cell::bytes(Some(row.content_bytes)),
+        layer: row.layer,
+    };
+    let rows = evidence.files.iter();
+    rows.filter(of_variant).map(file).collect()
 }
 
 /// In the order of the questions; those that nobody asked yet are left out.
