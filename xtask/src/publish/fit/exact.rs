@@ -8,7 +8,7 @@ use crate::{
     record::{
         cell::Capability,
         cost::CostRow,
-        exact::{LayerRow, SizeRow},
+        exact::{FileRow, LayerRow, SizeRow},
     },
     suite::Suite,
 };
@@ -31,7 +31,8 @@ pub fn of_suite(evidence: &Evidence, suite: &Suite) -> Vec<Finding> {
 /// A suite and its variant.
 type Name<'a> = (&'a str, &'a str);
 
-/// The image's row, or what is missing below it: its layers, its base.
+/// The image's row, or what is missing below it: its layers, its largest files,
+/// its base.
 fn size(evidence: &Evidence, (suite, variant): Name<'_>) -> Option<Finding> {
     let (file, why) = match evidence.size(suite, variant) {
         None => ("sizes.csv", "no row".to_owned()),
@@ -40,6 +41,7 @@ fn size(evidence: &Evidence, (suite, variant): Name<'_>) -> Option<Finding> {
             (None, None) => ("sizes.csv", "no numbers".to_owned()),
             (None, Some(_)) => layers(evidence, row)
                 .map(|why| ("layers.csv", why))
+                .or_else(|| Some(("files.csv", files(evidence, row)?)))
                 .or_else(|| Some(("bases.csv", base(evidence, row)?)))?,
         },
     };
@@ -59,6 +61,12 @@ fn layers(evidence: &Evidence, size: &SizeRow) -> Option<String> {
     let there = evidence.layers.iter().filter(is_whole).count() as u64;
     let all = size.layers.unwrap_or_default();
     (there != all).then(|| format!("{there} layers with numbers, and sizes.csv says {all}"))
+}
+
+fn files(evidence: &Evidence, size: &SizeRow) -> Option<String> {
+    let is_its = |row: &FileRow| (&row.suite, &row.variant) == (&size.suite, &size.variant);
+    let has_files = size.files.is_some_and(|files| files > 0);
+    (has_files && !evidence.files.iter().any(is_its)).then(|| "no row".to_owned())
 }
 
 fn base(evidence: &Evidence, size: &SizeRow) -> Option<String> {

@@ -158,6 +158,9 @@ fn an_image_is_shown_with_all_that_belongs_to_it() {
         "layers.csv: gin/scratch: 0 layers with numbers, and sizes.csv says 1\n  mend: cargo xtask size gin/scratch\n",
         |it| it.layers.retain(|row| !is_it(&row.suite, &row.variant)),
     );
+    assert_refused("files.csv: gin/scratch: no row\n", |it| {
+        it.files.retain(|row| !is_it(&row.suite, &row.variant));
+    });
     assert_refused(
         "bases.csv: gin/alpine: no row of its base alpine:3.22\n",
         |it| it.bases.retain(|row| row.base != "alpine:3.22"),
