@@ -8,6 +8,7 @@
 
 use std::{
     collections::BTreeSet,
+    fs,
     path::{Path, PathBuf},
     process::{Command, Stdio},
 };
@@ -15,7 +16,7 @@ use std::{
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::{
-    dockerfile::ImageName,
+    dockerfile::{self, Dockerfile, ImageName},
     files,
     image::{Layout, Platform, oci_tar::read_oci_tar},
     normalise::{Normalised, normalise},
@@ -64,9 +65,34 @@ pub fn build(builder: &dyn Builder, order: &Order<'_>, target: &Path) -> Result<
         .prefix(".tmp-")
         .tempdir_in(folder)?;
     files::give_to_owner_of_parent(scratch.path())?;
+    let served = served_here(order, scratch.path())?;
+    let order = &Order {
+        dockerfile: served.as_deref().unwrap_or(order.dockerfile),
+        ..*order
+    };
     let raw = run(builder, order, &scratch.path().join("buildkit"))?;
     let base = base_layers(order, &raw)?;
     normalise(&raw, &base, target, scratch.path())
+}
+
+/// A copy of a Dockerfile that asks for the built-in frontend by its image, which
+/// must not be fetched. What it ignores lies beside it.
+fn served_here(order: &Order<'_>, folder: &Path) -> Result<Option<PathBuf>> {
+    let text = fs::read_to_string(order.dockerfile)
+        .with_context(|| format!("cannot read {}", order.dockerfile.display()))?;
+    let read = Dockerfile::read(order.dockerfile, &text, &order.platform.to_string());
+    // What is wrong with it was said before, or is the builder's to say.
+    let Some(syntax) = read.ok().and_then(|read| read.syntax) else {
+        return Ok(None);
+    };
+    let copy = folder.join("Dockerfile");
+    files::write_atomic(&copy, dockerfile::served_here(&text, &syntax))?;
+    let ignored = order.dockerfile.with_file_name("Dockerfile.dockerignore");
+    if ignored.is_file() {
+        let beside = folder.join("Dockerfile.dockerignore");
+        files::write_atomic(&beside, fs::read(&ignored)?)?;
+    }
+    Ok(Some(copy))
 }
 
 fn run(builder: &dyn Builder, order: &Order<'_>, target: &Path) -> Result<Layout> {
@@ -104,7 +130,7 @@ fn is_full(read: &Result<Layout>) -> bool {
 
 /// BuildKit's last word on a failure; above it the log has the step's output.
 fn cause(log: &Path) -> String {
-    let text = std::fs::read_to_string(log).unwrap_or_default();
+    let text = fs::read_to_string(log).unwrap_or_default();
     let said = text
         .lines()
         .rev()

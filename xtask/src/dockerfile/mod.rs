@@ -28,6 +28,9 @@ use expand::{Args, Expanded, expand};
 /// What BuildKit calls the base that is no image.
 const SCRATCH: &str = "scratch";
 
+/// The frontend that every engine has built in, under the name of its image.
+const FRONTEND: &str = "docker/dockerfile";
+
 /// The images that one Dockerfile names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Dockerfile {
@@ -36,7 +39,7 @@ pub struct Dockerfile {
     /// What the last stage stands on, through all stages between; none is `scratch`.
     pub base: Option<ImageName>,
     /// The frontend that a `# syntax=` line asks for. It is not among the
-    /// references: the engine's built-in frontend serves it.
+    /// references: the engine's built-in frontend serves it, see [`served_here`].
     pub syntax: Option<Syntax>,
 }
 
@@ -105,6 +108,26 @@ impl Dockerfile {
     }
 }
 
+/// `text` as the engine's built-in frontend is to read it. BuildKit fetches the
+/// image of a `# syntax=` line even where that is the frontend that it has built
+/// in, so the line becomes a comment; it goes below the other directives, because
+/// a comment ends them, and every instruction keeps its line.
+pub fn served_here(text: &str, syntax: &Syntax) -> String {
+    let mut lines: Vec<&str> = text.split_inclusive('\n').collect();
+    let at = syntax.line - 1;
+    lines.remove(at);
+    let below = lines[at..].iter().take_while(|line| is_directive(line));
+    let at = at + below.count();
+    let comment = format!("# served by the built-in frontend: {}\n", syntax.written);
+    lines.insert(at, &comment);
+    lines.concat()
+}
+
+fn is_directive(line: &str) -> bool {
+    let name = line.strip_prefix('#').and_then(|rest| rest.split_once('='));
+    name.is_some_and(|(name, _)| ["escape", "check"].contains(&name.trim().to_lowercase().as_str()))
+}
+
 /// What a stage stands on.
 type Base = Option<ImageName>;
 
@@ -157,7 +180,8 @@ impl<'t> Reader<'t> {
         }
     }
 
-    fn finish(self) -> Result<Dockerfile, Vec<Problem>> {
+    fn finish(mut self) -> Result<Dockerfile, Vec<Problem>> {
+        self.frontend();
         if !self.found.is_empty() {
             return Err(self.found);
         }
@@ -166,6 +190,26 @@ impl<'t> Reader<'t> {
             base: self.last_base,
             syntax: self.syntax,
         })
+    }
+
+    /// Another frontend may read the file in any way, and would be an image more.
+    fn frontend(&mut self) {
+        let Some(syntax) = &self.syntax else { return };
+        let name = syntax.written.split_whitespace().next().unwrap_or_default();
+        let name = name.strip_prefix("docker.io/").unwrap_or(name);
+        let tag = name.strip_prefix(FRONTEND);
+        if tag.is_some_and(|tag| tag.is_empty() || tag.starts_with([':', '@'])) {
+            return;
+        }
+        self.found.push(Problem {
+            file: self.file.clone(),
+            line: syntax.line,
+            what: format!(
+                "`# syntax={}` asks for a frontend that the engine has not built in",
+                syntax.written
+            ),
+            mend: format!("remove the line, or write `# syntax={FRONTEND}:1`"),
+        });
     }
 
     fn global_argument(&mut self, argument: &ArgInstruction<'_>) {

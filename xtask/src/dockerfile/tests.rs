@@ -289,6 +289,46 @@ fn the_syntax_line_and_the_platform_are_reported() {
 }
 
 #[test]
+fn another_frontend_is_refused() {
+    for syntax in [
+        "docker/dockerfile",
+        "docker.io/docker/dockerfile:1.7-labs",
+        "docker/dockerfile@sha256:00",
+    ] {
+        read(&format!("# syntax={syntax}\nFROM a:1\n")).unwrap();
+    }
+    for syntax in ["docker/dockerfile-upstream:master", "me/frontend"] {
+        let found = read(&format!("# syntax={syntax}\nFROM a:1\n")).unwrap_err();
+        assert_eq!(found[0].line, 1);
+        assert!(found[0].what.contains(syntax), "{}", found[0].what);
+    }
+}
+
+#[test]
+fn the_built_in_frontend_reads_every_instruction_on_its_line() {
+    for text in [
+        "# syntax=docker/dockerfile:1\nFROM a:1\n",
+        "# syntax = docker/dockerfile:1\n# escape=`\nFROM a:1\nRUN b `\n c\n",
+        "# escape=`\n# SYNTAX=docker/dockerfile:1\n# check=skip=all\n# words\nFROM a:1\n",
+    ] {
+        let before = read(text).unwrap();
+        let served = served_here(text, before.syntax.as_ref().unwrap());
+        let after = read(&served).unwrap();
+        assert_eq!(
+            (after.syntax, after.references),
+            (None, before.references),
+            "{served}"
+        );
+        assert_eq!(served.lines().count(), text.lines().count());
+        let escapes = |text: &str| {
+            let parsed = parse_dockerfile::parse(text).unwrap();
+            parsed.parser_directives.escape.map(|it| it.value.value)
+        };
+        assert_eq!(escapes(&served), escapes(text), "{served}");
+    }
+}
+
+#[test]
 fn build_bases_are_the_others_once_each() {
     let dockerfile =
         read("FROM go:1 AS b\nFROM go:1 AS c\nFROM a:1\nCOPY --from=n:1 a b\n").unwrap();

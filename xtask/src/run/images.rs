@@ -103,6 +103,13 @@ impl State {
         bench.start_builder()?;
         let builder = bench.builder()?;
         for job in &jobs {
+            if let Some(syntax) = &job.variant.images.syntax {
+                progress.note(format_args!(
+                    "{}: `# syntax={}` is served by the engine's built-in frontend",
+                    job.name(),
+                    syntax.written
+                ));
+            }
             let _ = fs::remove_file(self.build_log(*job));
             // Until both builds are judged there is no image of these inputs.
             let _ = fs::remove_file(self.record_path(*job));

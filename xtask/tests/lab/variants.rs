@@ -15,8 +15,14 @@ pub fn a_new_variant_moves_no_other() -> Result<()> {
     sandbox.run(&["size"])?.expect(0)?;
     let before = exact(&sandbox)?;
 
-    tiny::add(&sandbox, "later", &tiny::dockerfile("listen_after_ms=1"))?;
-    sandbox.run(&["size"])?.expect(0)?;
+    // A line that BuildKit itself would fetch an image for.
+    let asking = "# syntax=docker/dockerfile:1\n".to_owned();
+    let later = asking + &tiny::dockerfile("listen_after_ms=1");
+    tiny::add(&sandbox, "later", &later)?;
+    let run = sandbox.run(&["size"])?.expect(0)?;
+    let note =
+        "tiny/later: `# syntax=docker/dockerfile:1` is served by the engine's built-in frontend";
+    ensure!(run.stderr.contains(note), "{}", run.said());
     let after = exact(&sandbox)?;
     for (before, after) in before.iter().zip(&after) {
         // Sorted by name, the new row comes last.
