@@ -1,7 +1,12 @@
 //! `cargo xtask publish article` on the committed rows, with documents of its
 //! own: what it writes, and what `--check` says of a cell that moved.
 
-use std::{fs, path::Path};
+#[path = "support/measured.rs"]
+mod measured;
+#[path = "support/project.rs"]
+mod project;
+
+use std::fs;
 
 use assert_cmd::Command;
 use tempfile::TempDir;
@@ -18,29 +23,12 @@ const DOCUMENTS: [&str; 4] = [
 ];
 
 fn project() -> TempDir {
-    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-    let folder = tempfile::tempdir().unwrap();
-    for part in ["experiments", "results", "app"] {
-        copy(&workspace.join(part), &folder.path().join(part));
-    }
+    let folder = measured::project();
     fs::create_dir(folder.path().join("docs")).unwrap();
     for name in DOCUMENTS {
         fs::write(folder.path().join(name), DOCUMENT).unwrap();
     }
     folder
-}
-
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let target = to.join(entry.file_name());
-        if entry.path().is_file() {
-            fs::copy(entry.path(), target).unwrap();
-        } else if entry.file_name() != "target" {
-            copy(&entry.path(), &target);
-        }
-    }
 }
 
 fn publish(project: &TempDir, words: &[&str]) -> (i32, String) {
@@ -134,11 +122,9 @@ fn a_number_that_was_typed_and_a_marker_that_names_nothing_are_told_at_once() {
 #[test]
 fn a_post_of_another_machine_is_a_draft() {
     let project = project();
-    let settings = read(&project, "experiments/publish.toml");
-    let machine = settings.split("machine = \"").nth(1).unwrap();
-    let machine = machine.split('"').next().unwrap();
     let results = project.path().join("results");
-    copy(&results.join(machine), &results.join("other"));
+    let machine = measured::machine(&project);
+    project::copy(&results.join(machine), &results.join("other"));
     let blog = project.path().join("blog");
     fs::create_dir(&blog).unwrap();
     let blog_name = blog.to_str().unwrap();

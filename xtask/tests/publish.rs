@@ -1,5 +1,11 @@
-//! `cargo xtask publish charts` on the committed rows: what it writes, what it
+//! `cargo xtask publish charts` on the committed rows, as if all of them
+//! were fit for it: what it writes, what it
 //! refuses, and what `--check` finds.
+
+#[path = "support/measured.rs"]
+mod measured;
+#[path = "support/project.rs"]
+mod project;
 
 use std::{
     fs,
@@ -7,32 +13,9 @@ use std::{
 };
 
 use assert_cmd::Command;
+use measured::{machine, rewrite};
+use project::copy;
 use tempfile::TempDir;
-
-/// A project with the committed experiments, sources and results, and nothing else.
-fn project() -> TempDir {
-    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-    let folder = tempfile::tempdir().unwrap();
-    for part in ["experiments", "results", "app"] {
-        copy(&workspace.join(part), &folder.path().join(part));
-    }
-    folder
-}
-
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let target = to.join(entry.file_name());
-        if entry.file_name() == "target" {
-            continue;
-        } else if entry.path().is_dir() {
-            copy(&entry.path(), &target);
-        } else {
-            fs::copy(entry.path(), target).unwrap();
-        }
-    }
-}
 
 fn publish(project: &TempDir, words: &[&str]) -> (i32, String, String) {
     xtask(project, &[&["publish", "charts"], words].concat())
@@ -63,39 +46,23 @@ fn svgs(folder: &Path) -> Vec<(PathBuf, String)> {
     found
 }
 
-/// Changes a cell of the row that begins with `key`.
+/// Changes a cell of the rows that begin with `key`.
 fn change(project: &TempDir, file: &str, key: &str, column: &str, value: &str) {
     let path = project.path().join("results").join(file);
-    let mut reader = csv::Reader::from_path(&path).unwrap();
-    let header = reader.headers().unwrap().clone();
-    let place = header.iter().position(|name| name == column).unwrap();
-    let mut writer = csv::Writer::from_writer(Vec::new());
-    writer.write_record(&header).unwrap();
     let mut changed = 0;
-    for record in reader.records() {
-        let mut cells: Vec<String> = record.unwrap().iter().map(str::to_owned).collect();
-        if cells.join(",").starts_with(key) {
-            cells[place] = value.to_owned();
+    rewrite(&path, |row| {
+        if row.cells.join(",").starts_with(key) {
+            row.set(column, value);
             changed += 1;
         }
-        writer.write_record(&cells).unwrap();
-    }
+        true
+    });
     assert!(changed > 0, "no row {key}");
-    fs::write(path, writer.into_inner().unwrap()).unwrap();
-}
-
-fn machine(project: &TempDir) -> String {
-    let text = fs::read_to_string(project.path().join("experiments/publish.toml")).unwrap();
-    let line = text
-        .lines()
-        .find(|line| line.starts_with("machine"))
-        .unwrap();
-    line.split('"').nth(1).unwrap().to_owned()
 }
 
 #[test]
 fn a_second_run_moves_nothing_and_a_changed_cell_is_found() {
-    let project = project();
+    let project = measured::project();
     let charts = project.path().join("docs/charts");
     let (code, _, stderr) = publish(&project, &[]);
     assert_eq!(code, 0, "{stderr}");
@@ -140,7 +107,7 @@ fn a_second_run_moves_nothing_and_a_changed_cell_is_found() {
 
 #[test]
 fn quick_rows_are_a_draft_and_a_draft_is_not_committed() {
-    let project = project();
+    let project = measured::project();
     let machine = machine(&project);
     let node = format!("{machine}/node.csv");
     change(
@@ -172,7 +139,7 @@ fn quick_rows_are_a_draft_and_a_draft_is_not_committed() {
 
 #[test]
 fn another_machine_is_shown_apart() {
-    let project = project();
+    let project = measured::project();
     let results = project.path().join("results");
     copy(&results.join(machine(&project)), &results.join("other"));
     let (code, _, stderr) = publish(&project, &["--machine", "other"]);
@@ -187,7 +154,7 @@ fn another_machine_is_shown_apart() {
 
 #[test]
 fn a_price_that_moved_is_not_published_beside_the_money_of_the_old_one() {
-    let project = project();
+    let project = measured::project();
     let prices = project.path().join("experiments/prices.toml");
     let text = fs::read_to_string(&prices).unwrap();
     let usage = text.lines().find(|it| it.starts_with("nodes = ")).unwrap();
@@ -203,7 +170,7 @@ fn a_price_that_moved_is_not_published_beside_the_money_of_the_old_one() {
 
 #[test]
 fn an_option_of_another_part_is_an_error() {
-    let project = project();
+    let project = measured::project();
     for (words, mend) in [
         (
             ["publish", "charts", "--open"].as_slice(),
@@ -223,4 +190,23 @@ fn an_option_of_another_part_is_an_error() {
         assert_eq!((code, stdout.as_str()), (1, ""), "{words:?}");
         assert!(stderr.contains(mend), "{words:?}: {stderr}");
     }
+}
+
+/// What `run-all --sizes-only` leaves where another program measured, or another
+/// contributor: times of an image that is no longer the one that is counted.
+#[test]
+fn times_of_another_image_are_stale_marked_or_not() {
+    let project = measured::project();
+    let key = "gin,scratch,linux/amd64";
+    change(&project, "sizes.csv", key, "inputs", "0123456789ab");
+    let (code, _, stderr) = publish(&project, &[]);
+    assert_eq!(code, 1, "{stderr}");
+    for told in [
+        "node.csv: gin/scratch 100mbit node_cold: stale: its inputs moved since it was measured\n  mend: cargo xtask run-all gin\n",
+        "start.csv: gin/scratch warm: stale",
+        "limits.csv: gin/scratch 100mbit download raw_get: stale",
+    ] {
+        assert!(stderr.contains(told), "no {told} in {stderr}");
+    }
+    assert_eq!(publish(&project, &["--draft"]).0, 0);
 }

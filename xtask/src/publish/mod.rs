@@ -1,5 +1,6 @@
-//! `cargo xtask publish`: charts, article and page out of `results/` and
-//! `experiments/publish.toml`, and nothing else: the same rows, the same bytes.
+//! `cargo xtask publish`: charts, article and page out of `results/` and what
+//! `experiments/` says of suites, prices and the machine to show: the same files,
+//! the same bytes.
 //!
 //! Each part says what its files hold; only this module writes them, or, with
 //! `--check`, says where what lies there differs.

@@ -14,7 +14,8 @@ pub fn committed() -> TempDir {
     folder
 }
 
-fn copy(from: &Path, to: &Path) {
+/// A folder with all that is in it, build products aside.
+pub fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
     for entry in fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();

@@ -120,16 +120,17 @@ fn note(scene: &Scene<'_>) -> String {
         "Model: total − download + max(download, 8 × transfer bytes ÷ link speed), medians of the unshaped session.",
         "모델: 전체 − 다운로드 + max(다운로드, 8 × 전송 바이트 ÷ 연결 속도). 속도를 제한하지 않은 세션의 중앙값을 씁니다.",
     );
-    let Some((low, high)) = error_percent(scene) else {
+    let measured = scene.node(MEASURED.0);
+    let (Some((low, high)), Some((_, row))) = (error_percent(scene), measured.first()) else {
         return model.to_owned();
     };
-    let [low, high] = [low, high].map(signed);
+    let ([low, high], session) = ([low, high].map(signed), &row.session);
     match scene.lang {
         Lang::En => format!(
-            "{model} Against another session, measured at 100 Mbit/s, it errs by {low} to {high}\u{a0}%."
+            "{model} Against session {session}, measured at 100 Mbit/s, it errs by {low} to {high}\u{a0}%."
         ),
         Lang::Ko => format!(
-            "{model} 100 Mbit/s로 측정한 다른 세션과 견주면 오차는 {low}\u{a0}%에서 {high}\u{a0}%까지입니다."
+            "{model} 100 Mbit/s로 측정한 세션 {session}과 견주면 오차는 {low}\u{a0}%에서 {high}\u{a0}%까지입니다."
         ),
     }
 }

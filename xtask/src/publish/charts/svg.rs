@@ -304,4 +304,45 @@ mod tests {
             }
         }
     }
+
+    /// WCAG 2.1: relative luminance of `#rrggbb` or `#rgb`.
+    fn luminance(colour: &str) -> f64 {
+        let wide: String = match colour.len() {
+            3 => colour.chars().flat_map(|digit| [digit, digit]).collect(),
+            _ => colour.to_owned(),
+        };
+        let linear = |at: usize| {
+            let value = f64::from(u8::from_str_radix(&wide[at..at + 2], 16).unwrap()) / 255.0;
+            match value {
+                dark if dark <= 0.040_45 => dark / 12.92,
+                value => ((value + 0.055) / 1.055).powf(2.4),
+            }
+        };
+        0.2126 * linear(0) + 0.7152 * linear(2) + 0.0722 * linear(4)
+    }
+
+    /// Text as WCAG 2.1 asks for it (4.5 to 1); what is drawn has its name beside
+    /// it, and stands out at half of that.
+    #[test]
+    fn everything_stands_out_from_its_background() {
+        let (light, dark) = STYLE.split_once("@media").unwrap();
+        for (style, background) in [(light, "fff"), (dark, "0d1117")] {
+            let rules = style.split(".xc .").filter_map(|it| it.split_once('{'));
+            for (name, rule) in rules {
+                let least = match name {
+                    "ink" | "dim" => 4.5,
+                    "mark" | "axis" => 3.0,
+                    name if name.starts_with(['f', 's']) => 2.0,
+                    _ => continue,
+                };
+                let Some((_, colour)) = rule.split_once('#') else {
+                    continue;
+                };
+                let colour = colour.split(['}', ';']).next().unwrap();
+                let [one, other] = [luminance(colour), luminance(background)];
+                let contrast = (one.max(other) + 0.05) / (one.min(other) + 0.05);
+                assert!(contrast >= least, "{name} #{colour}: {contrast:.2} to 1");
+            }
+        }
+    }
 }

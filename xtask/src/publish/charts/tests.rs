@@ -273,11 +273,14 @@ fn a_chart_shows_one_session_and_no_other_can_move_it() {
     let mut timed = 0;
     for session in &sessions {
         let after = charts(&with_others_doubled(session));
-        for chart in before.0.iter().filter(|it| it.caption.contains(session)) {
+        let is_its = |chart: &&Chart| drawn_from(chart, &sessions) == Some(session);
+        for chart in before.0.iter().filter(is_its) {
             timed += 1;
             let name = chart.file();
-            let others = sessions.iter().filter(|it| chart.caption.contains(*it));
-            assert_eq!(others.count(), 1, "{name}: {}", chart.caption);
+            // A model may be held against what another session measured.
+            let allowed = if chart.name.ends_with("link") { 2 } else { 1 };
+            let named = sessions.iter().filter(|it| chart.caption.contains(*it));
+            assert_eq!(named.count(), allowed, "{name}: {}", chart.caption);
             assert!(
                 chart.caption.contains(&evidence.settings.data_root_fs),
                 "{name}"
@@ -287,6 +290,14 @@ fn a_chart_shows_one_session_and_no_other_can_move_it() {
         }
     }
     assert!(timed >= 24, "{timed} charts of times");
+}
+
+/// The session that a caption names last is the one of what is drawn.
+fn drawn_from<'s>(chart: &Chart, sessions: &'s BTreeSet<String>) -> Option<&'s String> {
+    let places = sessions
+        .iter()
+        .filter_map(|it| Some((chart.caption.rfind(it.as_str())?, it)));
+    places.max().map(|(_, session)| session)
 }
 
 /// All that is drawn but the text, which may speak of another session.

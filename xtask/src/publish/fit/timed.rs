@@ -8,7 +8,7 @@ use crate::{
     measure::protocol::FULL_BLOCKS_MIN,
     publish::Evidence,
     record::{
-        cell::{ErrorWord, Limit},
+        cell::{ErrorWord, Id, Limit},
         limits::LimitRow,
         timings::{NodeRow, StartRow},
     },
@@ -24,6 +24,7 @@ const START: [&str; 2] = [WARM, "cache_dropped"];
 /// Not measured everywhere: on a disk no redeployment over an unshaped link, and
 /// only there a start with a dropped cache. Where one variant has it, all have.
 const OPTIONAL: [(&str, &str); 2] = [("unshaped", "redeploy"), ("", "cache_dropped")];
+const STALE: &str = "stale: its inputs moved since it was measured";
 /// The probe of an engine that the lab did not make, where no limit can be taken.
 const PORTABLE: &str = "published_port";
 
@@ -31,15 +32,15 @@ pub fn of_suite(evidence: &Evidence, suite: &Suite) -> Result<Vec<Finding>> {
     let mut found = Vec::new();
     for (profile, scenario) in PROFILES.into_iter().flat_map(|it| NODE.map(|of| (it, of))) {
         let row = |variant: &str| {
-            let row = evidence.node(&suite.name, variant, profile, scenario);
-            row.map(State::of_node)
+            let row = evidence.node(&suite.name, variant, profile, scenario)?;
+            Some(State::of_node(evidence, row))
         };
         found.extend(cell("node.csv", suite, (profile, scenario), row));
     }
     for scenario in START {
         let row = |variant: &str| {
-            let row = evidence.start(&suite.name, variant, scenario);
-            row.map(State::of_start)
+            let row = evidence.start(&suite.name, variant, scenario)?;
+            Some(State::of_start(evidence, row))
         };
         found.extend(cell("start.csv", suite, ("", scenario), row));
     }
@@ -59,26 +60,28 @@ struct State<'a> {
 }
 
 impl<'a> State<'a> {
-    fn of_node(row: &'a NodeRow) -> Self {
+    fn of_node(evidence: &Evidence, row: &'a NodeRow) -> Self {
+        let name = (row.suite.as_str(), row.variant.as_str());
         let times = [row.pull.phase, row.node_total.phase];
         Self {
             n: row.n.unwrap_or_default(),
             has_times: times.iter().all(|it| it.median_us.is_some()),
             error: row.error,
             noisy: row.noisy.0,
-            stale: row.stale.0,
+            stale: row.stale.0 || !is_of_the_image(evidence, name, row.inputs.as_ref()),
             session: &row.session,
         }
     }
 
-    fn of_start(row: &'a StartRow) -> Self {
+    fn of_start(evidence: &Evidence, row: &'a StartRow) -> Self {
+        let name = (row.suite.as_str(), row.variant.as_str());
         let times = [row.start_total.phase, row.app.phase];
         Self {
             n: row.n.unwrap_or_default(),
             has_times: times.iter().all(|it| it.median_us.is_some()),
             error: row.error,
             noisy: row.noisy.0,
-            stale: row.stale.0,
+            stale: row.stale.0 || !is_of_the_image(evidence, name, row.inputs.as_ref()),
             session: &row.session,
         }
     }
@@ -90,10 +93,7 @@ impl<'a> State<'a> {
             Self {
                 error: Some(word), ..
             } => Some((word.to_string(), "")),
-            Self { stale: true, .. } => Some((
-                "stale: its inputs moved since it was measured".to_owned(),
-                "",
-            )),
+            Self { stale: true, .. } => Some((STALE.to_owned(), "")),
             Self { noisy: true, .. } => Some((
                 "noisy: other work disturbed the session".to_owned(),
                 " --refresh",
@@ -108,6 +108,17 @@ impl<'a> State<'a> {
             _ => None,
         }
     }
+}
+
+/// Whether that was measured of which `sizes.csv` speaks. The mark in a row is
+/// set by whoever measures on that machine; the image may have moved elsewhere.
+fn is_of_the_image(
+    evidence: &Evidence,
+    (suite, variant): (&str, &str),
+    inputs: Option<&Id>,
+) -> bool {
+    let size = evidence.size(suite, variant);
+    size.is_none_or(|size| size.inputs.as_ref() == inputs)
 }
 
 /// One scenario of a profile, of every variant of the suite.
@@ -213,6 +224,9 @@ fn limit_fault(
             "of session {}, and what it is the limit of is of {session}",
             row.session
         )),
+        Some(row) if !is_of_the_image(evidence, (suite, variant), row.inputs.as_ref()) => {
+            Some(STALE.to_owned())
+        }
         Some(row) if row.error.is_some_and(|it| it != ErrorWord::LimitViolated) => {
             row.error.map(|word| word.to_string())
         }
@@ -227,7 +241,7 @@ fn samples(evidence: &Evidence, suite: &Suite) -> Result<Vec<Finding>> {
     let mut found = Vec::new();
     for variant in &suite.variants {
         let row = evidence.start(&suite.name, &variant.name, WARM);
-        let Some(row) = row.filter(|row| State::of_start(row).fault().is_none()) else {
+        let Some(row) = row.filter(|row| State::of_start(evidence, row).fault().is_none()) else {
             continue;
         };
         let there = evidence.app_us(row)?.len() as u64;
