@@ -80,9 +80,8 @@ impl Facts {
     }
 
     pub fn missing(&self) -> Vec<Missing> {
-        [
+        let others = [
             self.missing_linux(),
-            self.missing_programs(),
             self.missing_root(),
             self.missing_debian_root(),
             self.missing_rust(),
@@ -90,10 +89,12 @@ impl Facts {
             self.missing_cgroups(),
             self.missing_room(),
             self.missing_optimisation(),
-        ]
-        .into_iter()
-        .flatten()
-        .collect()
+        ];
+        let programs = self.absent_programs.iter();
+        programs
+            .map(|program| self.missing_program(program))
+            .chain(others.into_iter().flatten())
+            .collect()
     }
 
     fn missing_linux(&self) -> Option<Missing> {
@@ -105,13 +106,11 @@ impl Facts {
         })
     }
 
-    fn missing_programs(&self) -> Option<Missing> {
-        (!self.absent_programs.is_empty()).then(|| {
-            Missing::new(
-                format!("no {} in PATH", self.absent_programs.join(" and ")),
-                self.as_root("apt-get install util-linux"),
-            )
-        })
+    fn missing_program(&self, program: &str) -> Missing {
+        Missing::new(
+            format!("no {program} in PATH"),
+            self.as_root("apt-get install util-linux"),
+        )
     }
 
     fn missing_root(&self) -> Option<Missing> {
@@ -252,11 +251,14 @@ mod tests {
 
     #[test]
     fn no_programs() {
-        let absent = |facts: &mut Facts| facts.absent_programs = PROGRAMS.to_vec();
-        insta::assert_snapshot!(only_missing(absent), @"
-        no unshare and nsenter in PATH
-          mend: apt-get install util-linux
-        ");
+        for program in PROGRAMS {
+            let said = only_missing(|facts| facts.absent_programs = vec![program]);
+            let told = format!("no {program} in PATH\n  mend: apt-get install util-linux");
+            assert_eq!(said.trim_end(), told);
+        }
+        let mut none = good();
+        none.absent_programs = PROGRAMS.to_vec();
+        assert_eq!(none.missing().len(), PROGRAMS.len());
     }
 
     #[test]

@@ -18,6 +18,12 @@ const KEPT_BYTES_MAX: u64 = 1 << 30;
 /// image, and minutes of one core.
 const READ_BYTES_MAX: u64 = 64 << 30;
 
+/// The same of a small image: so many times its size, and this much in any case.
+/// Layers shrink to a fifth, files of zeros to a thousandth; half a minute of one
+/// core.
+const READ_RATIO: u64 = 100;
+const READ_BYTES_ALWAYS: u64 = 16 << 30;
+
 /// What an entry takes beside its own texts: the allocation of its name, and the
 /// name's places in the layer's tree and in the root filesystem.
 const PLACES_BYTES: u64 = 160;
@@ -28,6 +34,7 @@ const PLACES_BYTES: u64 = 160;
 pub struct Budget {
     kept_bytes: AtomicU64,
     read_bytes: AtomicU64,
+    read_allowed_bytes: u64,
 }
 
 impl Default for Budget {
@@ -42,7 +49,14 @@ impl Budget {
         Self {
             kept_bytes: AtomicU64::new(kept_bytes),
             read_bytes: AtomicU64::new(read_bytes),
+            read_allowed_bytes: read_bytes,
         }
+    }
+
+    /// Of an image whose layers have so many bytes, packed.
+    pub fn of_packed(bytes: u64) -> Self {
+        let read = READ_BYTES_ALWAYS.saturating_add(bytes.saturating_mul(READ_RATIO));
+        Self::of(KEPT_BYTES_MAX, read.min(READ_BYTES_MAX))
     }
 
     /// # Errors
@@ -67,8 +81,9 @@ impl Budget {
     pub(super) fn read(&self, bytes: u64) -> Result<()> {
         ensure!(
             take(&self.read_bytes, bytes),
-            "the image's layers, packed and unpacked, are more than the {READ_BYTES_MAX} bytes \
-             allowed"
+            "the image's layers, packed and unpacked, are more than the {} bytes that one of \
+             its size may have",
+            self.read_allowed_bytes
         );
         Ok(())
     }
@@ -96,5 +111,13 @@ mod tests {
                 .contains("packed and unpacked")
         );
         budget.read(3).unwrap();
+    }
+
+    #[test]
+    fn what_may_be_read_grows_with_the_image_up_to_a_limit() {
+        let allowed = |packed| Budget::of_packed(packed).read_allowed_bytes;
+        assert_eq!(allowed(8 << 20), (16 << 30) + (800 << 20));
+        assert_eq!(allowed(1 << 30), 64 << 30);
+        assert_eq!(allowed(u64::MAX), 64 << 30);
     }
 }

@@ -92,7 +92,11 @@ pub enum How {
 /// For a blob that is not what manifest and config say, and for streams that no
 /// engine would unpack. The error names the layer and the entry.
 pub fn walk(layout: &Layout, wanted: impl Fn(&Entry) -> bool + Sync) -> Result<Walk> {
-    walk_within(layout, &Arc::default(), wanted)
+    // A layer that is listed again is no larger for that.
+    let layers = layout.layers().iter();
+    let packed: BTreeMap<_, _> = layers.map(|it| (&it.digest, it.transfer_bytes)).collect();
+    let packed = packed.into_values().fold(0, u64::saturating_add);
+    walk_within(layout, &Arc::new(Budget::of_packed(packed)), wanted)
 }
 
 /// [`walk`] with a budget of the caller's.

@@ -614,11 +614,18 @@ mod tests {
     fn of_a_build_that_does_not_repeat_the_content_is_compared() {
         let changing = || SizeRow {
             content_bytes: Some(90),
+            layers: Some(1),
+            app_sha256: Some(Digest::of("app")),
             reproducible: Some(false),
             digest: None,
             ..size()
         };
-        let made = Made::of(changing());
+        let counted = || LayerRow {
+            files: Some(7),
+            ..layer()
+        };
+        let mut made = Made::of(changing());
+        made.layers.upsert(counted());
         let packed = SizeRow {
             transfer_bytes: Some(75),
             digest: Some(Digest::of("other")),
@@ -631,12 +638,31 @@ mod tests {
         };
         let said = made.said(packed, heavier, base(&made.lock), &made.lock);
         assert!(said.starts_with("1 image, "), "{said}");
-        let more = SizeRow {
-            files: Some(8),
-            ..changing()
-        };
-        let said = made.said_of(more);
-        assert!(said.contains("  files: committed 7, built 8\n"), "{said}");
+        let (mut files, mut bytes, mut layers, mut app) =
+            (changing(), changing(), changing(), changing());
+        files.files = Some(8);
+        bytes.unpacked_bytes = Some(101);
+        layers.layers = Some(2);
+        app.app_sha256 = Some(Digest::of("another"));
+        for (built, told) in [
+            (files, "  files: committed 7, built 8\n"),
+            (bytes, "  unpacked_bytes: committed 100, built 101\n"),
+            (layers, "  layers: committed 1, built 2\n"),
+            (app, "  app_sha256: committed sha256:"),
+        ] {
+            let said = made.said_of(built);
+            assert!(said.contains(told), "no {told} in {said}");
+        }
+        let (mut files, mut bytes) = (counted(), counted());
+        files.files = Some(8);
+        bytes.unpacked_bytes = Some(101);
+        for (built, told) in [
+            (files, "layer 1 files: committed 7, built 8\n"),
+            (bytes, "layer 1 unpacked_bytes: committed 100, built 101\n"),
+        ] {
+            let said = made.said(changing(), built, base(&made.lock), &made.lock);
+            assert!(said.contains(told), "no {told} in {said}");
+        }
     }
 
     #[test]

@@ -23,6 +23,8 @@ use crate::{
 const GONE_WITHIN: Duration = Duration::from_secs(1);
 /// No phase of a tiny suite is further away.
 const REACHED_WITHIN: Duration = Duration::from_secs(120);
+const IN_A_SESSION: &str =
+    "bases, images, sizes, finished sessions and the samples of this one are kept";
 /// Where an engine keeps the blobs that it is fetching.
 const INGEST: &str = "var/lib/docker/containerd/daemon/io.containerd.content.v1.content/ingest";
 
@@ -31,7 +33,7 @@ pub fn during_a_build() -> Result<()> {
     // It binds no port: builds share the host's network.
     let never_ends = tiny::dockerfile("answer=never_listen").replace("CMD", "RUN");
     tiny::add(&sandbox, "variant", &never_ends)?;
-    end_both_ways(&sandbox, Run::serves)?;
+    end_both_ways(&sandbox, Run::serves, "the bases are kept in target/lab")?;
     tiny::set(&sandbox, "variant", &tiny::dockerfile(""))?;
     goes_on(&sandbox)
 }
@@ -41,7 +43,7 @@ pub fn during_a_pull() -> Result<()> {
     tiny::add_big_file(&sandbox)?;
     tiny::add(&sandbox, "variant", &tiny::big_dockerfile())?;
     let pulls = |run: &Run| Ok(run.has_said("measure tiny") && run.fetches()?);
-    end_both_ways(&sandbox, pulls)?;
+    end_both_ways(&sandbox, pulls, IN_A_SESSION)?;
     goes_on(&sandbox)
 }
 
@@ -54,7 +56,7 @@ pub fn during_a_start() -> Result<()> {
         &tiny::dockerfile("listen_after_ms=500"),
     )?;
     let starts = |run: &Run| Ok(run.has_said("measure tiny") && run.serves()?);
-    end_both_ways(&sandbox, starts)?;
+    end_both_ways(&sandbox, starts, IN_A_SESSION)?;
     goes_on(&sandbox)
 }
 
@@ -89,11 +91,17 @@ pub fn during_a_session() -> Result<()> {
     Ok(())
 }
 
-fn end_both_ways(sandbox: &Sandbox, reached: impl Fn(&Run) -> Result<bool>) -> Result<()> {
+/// What is `kept` is what the last line says after a Ctrl-C.
+fn end_both_ways(
+    sandbox: &Sandbox,
+    reached: impl Fn(&Run) -> Result<bool>,
+    kept: &str,
+) -> Result<()> {
     let (code, said) = end(sandbox, &reached, Signal::INT).context("SIGINT")?;
     let last = said.lines().last().unwrap_or_default();
+    let expected = format!("stopped; {kept}; the same command goes on from here");
     ensure!(
-        code == Some(interrupt::EXIT_CODE) && last.starts_with("stopped; "),
+        code == Some(interrupt::EXIT_CODE) && last == expected,
         "exit code {code:?}, last line {last:?} of\n{said}"
     );
     end(sandbox, &reached, Signal::KILL).context("SIGKILL")?;
