@@ -44,7 +44,6 @@ pub mod record;
 pub mod registry;
 pub mod review;
 pub mod run;
-#[cfg(test)]
 mod schema;
 pub mod shell;
 pub mod static_program;

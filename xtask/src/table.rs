@@ -200,30 +200,18 @@ mod tests {
 
     fn node(variant: &str, profile: &str, pull_us: u64) -> NodeRow {
         NodeRow {
-            suite: "gin".to_owned(),
-            variant: variant.to_owned(),
-            platform: "linux/amd64".to_owned(),
-            profile: profile.to_owned(),
-            scenario: "node_cold".to_owned(),
-            data_root_fs: "tmpfs".to_owned(),
             n: Some(15),
             pull: spread(pull_us),
-            ..NodeRow::default()
+            ..crate::record::testing::node_cold(variant, profile)
         }
     }
 
     fn start(variant: &str, n: u64, start_us: u64, app_us: u64) -> StartRow {
         StartRow {
-            suite: "gin".to_owned(),
-            variant: variant.to_owned(),
-            platform: "linux/amd64".to_owned(),
-            profile: "unshaped".to_owned(),
-            scenario: "warm".to_owned(),
-            data_root_fs: "tmpfs".to_owned(),
             n: Some(n),
             start_total: spread(start_us),
             app: spread(app_us),
-            ..StartRow::default()
+            ..crate::record::testing::warm(variant)
         }
     }
 

@@ -129,12 +129,6 @@ impl Workspace {
             ..Spread::default()
         };
         let node = |variant: &str, profile: &str, session: &str, us: u64| NodeRow {
-            suite: "gin".to_owned(),
-            variant: variant.to_owned(),
-            platform: "linux/amd64".to_owned(),
-            profile: profile.to_owned(),
-            scenario: "node_cold".to_owned(),
-            data_root_fs: "tmpfs".to_owned(),
             n: Some(15),
             pull: spread(us),
             node_total: spread(us + 150_000),
@@ -145,7 +139,7 @@ impl Workspace {
             engine: phase(120_000),
             app: phase(1_500),
             session: session.to_owned(),
-            ..NodeRow::default()
+            ..crate::record::testing::node_cold(variant, profile)
         };
         let nodes = [
             node("slim", "unshaped", "one", 400_000),
@@ -156,19 +150,13 @@ impl Workspace {
         ];
         self.save(&paths::node(&folder), nodes);
         let warm = StartRow {
-            suite: "gin".to_owned(),
-            variant: "slim".to_owned(),
-            platform: "linux/amd64".to_owned(),
-            profile: "unshaped".to_owned(),
-            scenario: "warm".to_owned(),
-            data_root_fs: "tmpfs".to_owned(),
             n: Some(5),
             start_total: spread(151_000),
             app: spread(1_234),
             create: phase(21_000),
             engine: phase(128_000),
             session: "one".to_owned(),
-            ..StartRow::default()
+            ..crate::record::testing::warm("slim")
         };
         self.save(&paths::start(&folder), [warm]);
         self

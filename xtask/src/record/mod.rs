@@ -29,3 +29,5 @@ pub mod timings;
 mod session_tests;
 #[cfg(test)]
 mod table_tests;
+#[cfg(test)]
+pub mod testing;

@@ -29,31 +29,19 @@ fn unit() -> Unit {
 
 fn node(variant: &str, n: u64, session: &str) -> NodeRow {
     NodeRow {
-        suite: "gin".to_owned(),
-        variant: variant.to_owned(),
-        platform: "linux/amd64".to_owned(),
-        profile: "unshaped".to_owned(),
-        scenario: "node_cold".to_owned(),
-        data_root_fs: "tmpfs".to_owned(),
         n: Some(n),
         session: session.to_owned(),
         inputs: Some(id(variant)),
-        ..NodeRow::default()
+        ..crate::record::testing::node_cold(variant, "unshaped")
     }
 }
 
 fn start(variant: &str, session: &str) -> StartRow {
     StartRow {
-        suite: "gin".to_owned(),
-        variant: variant.to_owned(),
-        platform: "linux/amd64".to_owned(),
-        profile: "unshaped".to_owned(),
-        scenario: "warm".to_owned(),
-        data_root_fs: "tmpfs".to_owned(),
         n: Some(15),
         session: session.to_owned(),
         inputs: Some(id(variant)),
-        ..StartRow::default()
+        ..crate::record::testing::warm(variant)
     }
 }
 

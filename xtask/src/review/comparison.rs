@@ -10,6 +10,7 @@ use crate::{
     cli::Format,
     human,
     measure::comparison::{Finding, LOOKS},
+    schema,
     stats::{
         looks::{ALPHA, alpha_per_look},
         power::POWER,
@@ -98,17 +99,7 @@ impl Comparison {
     }
 
     fn json(&self) -> Result<String> {
-        #[derive(Serialize)]
-        struct Versioned<'a> {
-            schema: u32,
-            #[serde(flatten)]
-            comparison: &'a Comparison,
-        }
-        let versioned = Versioned {
-            schema: SCHEMA,
-            comparison: self,
-        };
-        Ok(serde_json::to_string_pretty(&versioned)? + "\n")
+        schema::document(SCHEMA, self)
     }
 
     fn markdown(&self) -> String {

@@ -2,27 +2,14 @@
 //! holds the two together.
 
 use anyhow::Result;
-use serde::Serialize;
 
 use super::report::Report;
+use crate::schema;
 
-/// Counted up when a field goes, is renamed or means something else; a field
-/// more is no new version.
 const SCHEMA: u32 = 1;
 
-#[derive(Serialize)]
-struct Document<'a> {
-    schema: u32,
-    #[serde(flatten)]
-    report: &'a Report,
-}
-
 pub fn text(report: &Report) -> Result<String> {
-    let document = Document {
-        schema: SCHEMA,
-        report,
-    };
-    Ok(serde_json::to_string_pretty(&document)? + "\n")
+    schema::document(SCHEMA, report)
 }
 
 #[cfg(test)]

@@ -166,17 +166,11 @@ fn node(profile: &str, variant: &str, pull: [u64; 3]) -> NodeRow {
         _ => SHAPED_SESSION,
     };
     NodeRow {
-        suite: "gin".to_owned(),
-        variant: variant.to_owned(),
-        platform: "linux/amd64".to_owned(),
-        profile: profile.to_owned(),
-        scenario: "node_cold".to_owned(),
-        data_root_fs: "tmpfs".to_owned(),
         n: Some(30),
         pull: spread(pull),
         node_total: spread(pull.map(|us| us + 130_000)),
         session: session.to_owned(),
-        ..NodeRow::default()
+        ..crate::record::testing::node_cold(variant, profile)
     }
 }
 
@@ -193,16 +187,10 @@ fn not_cold() -> NodeRow {
 
 fn start(variant: &str, total: [u64; 3]) -> StartRow {
     StartRow {
-        suite: "gin".to_owned(),
-        variant: variant.to_owned(),
-        platform: "linux/amd64".to_owned(),
-        profile: "unshaped".to_owned(),
-        scenario: "warm".to_owned(),
-        data_root_fs: "tmpfs".to_owned(),
         n: Some(30),
         start_total: spread(total),
         session: SESSION.to_owned(),
-        ..StartRow::default()
+        ..crate::record::testing::warm(variant)
     }
 }
 

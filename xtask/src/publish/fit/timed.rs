@@ -10,7 +10,8 @@ use crate::{
     record::{
         cell::{ErrorWord, Id, Limit},
         limits::LimitRow,
-        timings::{NodeRow, StartRow},
+        session::Timing,
+        timings::{NodeRow, Phase, StartRow},
     },
     suite::Suite,
 };
@@ -61,28 +62,23 @@ struct State<'a> {
 
 impl<'a> State<'a> {
     fn of_node(evidence: &Evidence, row: &'a NodeRow) -> Self {
-        let name = (row.suite.as_str(), row.variant.as_str());
-        let times = [row.pull.phase, row.node_total.phase];
-        Self {
-            n: row.n.unwrap_or_default(),
-            has_times: times.iter().all(|it| it.median_us.is_some()),
-            error: row.error,
-            noisy: row.noisy.0,
-            stale: row.stale.0 || !is_of_the_image(evidence, name, row.inputs.as_ref()),
-            session: &row.session,
-        }
+        Self::of(evidence, row, [row.pull.phase, row.node_total.phase])
     }
 
     fn of_start(evidence: &Evidence, row: &'a StartRow) -> Self {
-        let name = (row.suite.as_str(), row.variant.as_str());
-        let times = [row.start_total.phase, row.app.phase];
+        Self::of(evidence, row, [row.start_total.phase, row.app.phase])
+    }
+
+    /// `shown` are the times that are published of the row.
+    fn of<T: Timing>(evidence: &Evidence, row: &'a T, shown: [Phase; 2]) -> Self {
+        let name = (row.suite(), row.variant());
         Self {
-            n: row.n.unwrap_or_default(),
-            has_times: times.iter().all(|it| it.median_us.is_some()),
-            error: row.error,
-            noisy: row.noisy.0,
-            stale: row.stale.0 || !is_of_the_image(evidence, name, row.inputs.as_ref()),
-            session: &row.session,
+            n: row.n(),
+            has_times: shown.iter().all(|it| it.median_us.is_some()),
+            error: row.error(),
+            noisy: row.noisy(),
+            stale: row.stale() || !is_of_the_image(evidence, name, row.inputs()),
+            session: row.session(),
         }
     }
 
